@@ -15,6 +15,7 @@ Importing this module is light: subpackages load on first use, and no JAX backen
 
 from collections.abc import Sequence
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, overload
 
 from infantjax.lazy import lazy_attributes
@@ -35,34 +36,6 @@ if TYPE_CHECKING:
 DEMO = "demo"
 """Name of the demonstration ensemble that comes with the package. It is trained on simulated movement."""
 
-_SUBPACKAGES = (
-    "assessment",
-    "cache",
-    "cli",
-    "clinic",
-    "devices",
-    "engine",
-    "errors",
-    "evaluation",
-    "explanation",
-    "files",
-    "formats",
-    "methods",
-    "models",
-    "nn",
-    "places",
-    "pose",
-    "progress",
-    "recording",
-    "report",
-    "search",
-    "settings",
-    "simulation",
-    "skeletons",
-    "training",
-    "video",
-    "weights",
-)
 _TYPES = {
     "Assessment": "infantjax.assessment.assessment",
     "Cohort": "infantjax.recording.cohort",
@@ -72,7 +45,7 @@ _TYPES = {
 }
 _FUNCTIONS = ("assess", "create_model", "list_models", "load_ensemble", "read", "simulate")
 
-_LAZY = {name: f"infantjax.{name}" for name in _SUBPACKAGES} | _TYPES
+_LAZY = {part.name: f"infantjax.{part.name}" for part in iter_modules(__path__)} | _TYPES
 __getattr__, _ = lazy_attributes(__name__, {**_LAZY, **dict.fromkeys(_FUNCTIONS, __name__)})
 
 

@@ -63,13 +63,10 @@ def test_a_model_is_found_by_pattern_and_built():
         ij.create_model("kbest-gcn-77")
 
 
-def test_a_recording_prints_in_one_line(recording):
-    assert repr(recording) == "Recording('simulated', 180 frames, 30 fps, 6.0 s, in-motion-19, 2-D, 0.0 % missing)"
-
-
 def test_the_same_keypoints_are_assessed_from_a_file_a_recording_and_an_array(recording, ensemble_folder, tmp_path):
     ij.formats.write(recording, tmp_path / "infant.npz")
     sources = [tmp_path / "infant.npz", recording, np.asarray(recording.keypoints)]
+    assert repr(recording) == "Recording('simulated', 180 frames, 30 fps, 6.0 s, in-motion-19, 2-D, 0.0 % missing)"
     first, *others = ij.assess(sources, ensemble=ensemble_folder, fps=30, skeleton="in-motion-19", threshold=0.4)
     assert [other.value for other in others] == pytest.approx([first.value] * 2, abs=1e-6)
     assert first.threshold == 0.4
@@ -99,10 +96,6 @@ def test_two_calls_compile_once(recording, ensemble_folder):
     for number in range(9):
         ij.assess([], ensemble=ensemble_folder, threshold=number / 10)
     assert len(ij._assessors) == ij._MOST_ASSESSORS
-
-
-def test_one_source_gives_one_assessment(recording, ensemble_folder):
-    assert isinstance(ij.assess(recording, ensemble=ij.load_ensemble(ensemble_folder)), ij.Assessment)
 
 
 def test_an_array_needs_to_be_described(ensemble_folder):

@@ -111,11 +111,6 @@ def test_an_assessment_with_compiled_programs_loads_neither_flax_nor_scipy_nor_a
     )
 
 
-def test_reports_are_made_without_any_model_code():
-    loaded = loaded_by("import infantjax.report")
-    assert not loaded_packages(loaded["modules"], (*HEAVY, "jax", "flax", "infantjax.models", "infantjax.nn"))
-
-
 def test_the_watch_sees_what_it_looks_for():
     loaded = loaded_by("import scipy.stats, jax\njax.devices()")
     assert loaded_packages(loaded["modules"], HEAVY) == {"scipy.stats"}

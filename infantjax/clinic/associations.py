@@ -7,7 +7,7 @@ P values are two-sided and belong to associations, not to causes.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,28 +46,26 @@ def characteristics(columns: Sequence[pd.Series], outcomes: ArrayLike) -> pd.Dat
     for column in columns:
         of = [column[outcomes == outcome] for outcome in (0, 1)]
         known = [values.dropna() for values in of]
-        row = {"column": column.name, "entry": ""}
-        row |= {f"n_{outcome}": len(values) for outcome, values in enumerate(known)}
-        row |= {f"missing_{outcome}": int(values.isna().sum()) for outcome, values in enumerate(of)}
+        sizes, missing = [len(values) for values in known], [int(values.isna().sum()) for values in of]
         entries = entries_of(column)
         if entries is None:
-            texts = {f"outcome_{outcome}": _describe(values) for outcome, values in enumerate(known)}
-            rows.append(row | texts | _tested(compare_groups(known, "Mann-Whitney")))
+            test = compare_groups(known, "Mann-Whitney")
+            rows.append(_row(column.name, "", sizes, missing, map(_describe, known), test))
             continue
         counts = np.array([[int((values == entry).sum()) for values in known] for entry in entries]).reshape(-1, 2)
-        rows.append(row | {"outcome_0": "", "outcome_1": ""} | _tested(_compare_counts(counts)))
+        rows.append(_row(column.name, "", sizes, missing, ("", ""), _compare_counts(counts)))
         for entry, pair in zip(entries, counts.tolist()):
-            row = {
-                "column": column.name,
-                "entry": entry,
-                "n_0": pair[0],
-                "n_1": pair[1],
-                "missing_0": 0,
-                "missing_1": 0,
-            }
-            shares = {f"outcome_{outcome}": _share(pair[outcome], len(known[outcome])) for outcome in (0, 1)}
-            rows.append(row | shares | _tested(_UNTESTED))
+            rows.append(_row(column.name, entry, pair, (0, 0), map(_share, pair, sizes)))
     return adjusted(rows)
+
+
+def _row(
+    column: Any, entry: str, n: Iterable[int], missing: Iterable[int], texts: Iterable[str], test: Test = _UNTESTED
+) -> dict[str, Any]:
+    """A row of table 1, from what holds for outcome 0 and for outcome 1."""
+    pairs = {"n": n, "missing": missing, "outcome": texts}
+    cells = {f"{name}_{outcome}": value for name, pair in pairs.items() for outcome, value in enumerate(pair)}
+    return {"column": column, "entry": entry} | cells | _tested(test)
 
 
 def values_by_column(

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -25,6 +25,7 @@ from infantjax.formats import json_file
 from infantjax.formats.checks import check_readable
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
+from infantjax.settings import Range, check_fields
 from infantjax.video import draw_skeleton, open_frames, write_video
 from infantjax.video.drawing import hide_head
 
@@ -55,19 +56,17 @@ class ClipOptions:
         ValueError: a number out of range, or no clips.
     """
 
-    highest: int = 2
-    lowest: int = 2
-    random: int = 2
-    seconds: float | None = None
+    highest: Annotated[int, Range(0, 1000)] = 2
+    lowest: Annotated[int, Range(0, 1000)] = 2
+    random: Annotated[int, Range(0, 1000)] = 2
+    seconds: Annotated[float, Range(0.1, 3600)] | None = None
     hide_heads: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        counts = self.highest, self.lowest, self.random
-        if min(counts) < 0 or not sum(counts):
-            raise ValueError(f"clips of each kind must be at least 0 and not all 0, got {counts}")
-        if self.seconds is not None and not 0 < self.seconds <= 3600:
-            raise ValueError(f"seconds must be above 0 and at most 3600, got {self.seconds}")
+        check_fields(self)
+        if not self.highest + self.lowest + self.random:
+            raise ValueError("clips of one kind at least must be asked for, got none")
 
 
 Images = Iterator[tuple[float, UInt8[np.ndarray, "height width 3"]]]
@@ -233,30 +232,28 @@ def write_clips(
     rng = np.random.default_rng(options.seed)
     clips = [clip for source in sources for clip in choose_clips(source, options, rng)]
     digits = max(3, len(str(len(clips))))
-    names = [f"clip_{number + 1:0{digits}d}" for number in rng.permutation(len(clips))]
+    named = {f"clip_{number + 1:0{digits}d}": clip for number, clip in zip(rng.permutation(len(clips)), clips)}
     done = 0
     for source in sources:
-        own = [(clip, name) for clip, name in zip(clips, names) if clip.source is source]
+        own = [(name, clip) for name, clip in named.items() if clip.source is source]
         fps, frames = _frames_of(source, options.hide_heads)
-        for clip, name in sorted(own, key=lambda pair: pair[0].start):
+        for name, clip in sorted(own, key=lambda pair: pair[1].start):
             path = folder / f"{name}.mp4"
             write_video(_between(frames, clip.start, clip.start + clip.seconds, fps), fps, path)
             os.utime(path, (_SAME_TIME, _SAME_TIME))
             report(done := done + 1)
-    rows = dict(sorted(zip(names, clips), key=lambda pair: pair[0]))
-    order = [sorted(names)[i] for i in rng.permutation(len(names))]
+    names = sorted(named)
+    keys = []
+    for name in names:
+        source, start, *rest = named[name]
+        digests = source.record["provenance"]["input"]["sha256"], sha256(folder / f"{name}.mp4")
+        keys.append((name, source.name, round(start, 3), *rest, source.record["time_series"]["label"], *digests))
+    helped = [(names[i], f"{named[names[i]].value:.2f}", "", "") for i in rng.permutation(len(names))]
     return {
-        "answers": csv_text(ANSWERS, [(name, "", "") for name in rows]),
-        "with_help": csv_text(WITH_HELP, [(name, f"{rows[name].value:.2f}", "", "") for name in order]),
-        "key": csv_text(KEY, [_key_row(name, clip, folder) for name, clip in rows.items()]),
+        "answers": csv_text(ANSWERS, [(name, "", "") for name in names]),
+        "with_help": csv_text(WITH_HELP, helped),
+        "key": csv_text(KEY, keys),
     }
-
-
-def _key_row(name: str, clip: Clip, folder: Path) -> tuple[object, ...]:
-    record = clip.source.record
-    digests = record["provenance"]["input"]["sha256"], sha256(folder / f"{name}.mp4")
-    label = record["time_series"]["label"]
-    return (name, clip.source.name, round(clip.start, 3), clip.seconds, clip.kind, clip.value, label, *digests)
 
 
 def _frames_of(source: ClipSource, hide_heads: bool) -> tuple[float, Images]:

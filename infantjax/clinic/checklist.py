@@ -104,6 +104,9 @@ def _development(risks: Path) -> dict[str, str]:
         record = json.loads(path.read_text("utf-8"))
         runs, recordings = record["runs"], record["cohort"]["recordings"]
         method, settings, digest = str(record["method"]), record["settings"], str(record["cohort"]["sha256"])
+        chosen, nested = record.get("selection") or {}, ""
+        if None not in (areas := [chosen.get(kind, {}).get("AUC") for kind in ("optimistic", "nested")]):
+            nested = "; AUC {:.3f}, and {:.3f} by choices of the other folds (nested)".format(*areas)
         return {
             "objective": "development with internal validation",
             "development": f"{int(recordings)} recordings, {len(runs)} runs",
@@ -113,20 +116,10 @@ def _development(risks: Path) -> dict[str, str]:
             "predictions": f"out-of-fold risks in {risks.name}",
             "ensemble": f"ensemble in the folder of {risks.name}; digest of its cohort {digest[:16]}",
             "optimism": "cross-validation; held-out recordings may have chosen the epoch of their run, see the "
-            f"statement of the ensemble{_nested(record.get('selection'))}",
+            f"statement of the ensemble{nested}",
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-
-
-def _nested(selection: dict[str, dict[str, float | None]] | None) -> str:
-    """The AUC by choices of other infants, where a cross-validation has one."""
-    if selection is None:
-        return ""
-    optimistic, nested = (selection[kind]["AUC"] for kind in ("optimistic", "nested"))
-    if optimistic is None or nested is None:
-        return ""
-    return f"; AUC {optimistic:.3f}, and {nested:.3f} by choices of the other folds (nested)"
 
 
 def _sample_size(found: Evaluation, precisions: "pd.DataFrame") -> str:

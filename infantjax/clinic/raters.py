@@ -59,33 +59,23 @@ class RaterStudy:
     def to_dict(self) -> dict[str, Any]:
         """As JSON; null for NaN."""
         kappas = [{"first": a, "second": b, "kappa": value} for (a, b), value in self.kappas.items()]
-        content = {**vars(self), "kappas": kappas, "published": PUBLISHED}
-        found: dict[str, Any] = finite_or_none(content)
-        return found
+        return dict(finite_or_none({**vars(self), "kappas": kappas, "published": PUBLISHED}))
 
     def lines(self) -> list[str]:
         """As lines of text."""
         lines = [f"{self.clips} clips of {self.recordings} recordings with a truth"]
-        for title, raters in (("alone", self.alone), ("with help", self.helped)):
-            if raters:
-                lines += ["", f"{title:<16}{'accuracy':>24}{'sensitivity':>24}{'specificity':>24}{'kappa':>8}"]
-            for rater, found in raters.items():
-                *shares, agreement = found.values()
-                lines.append(f"{rater[:15]:<16}{''.join(map(_cell, shares))}{agreement:>8.3f}")
+        tables = {"alone": self.alone, "with help": self.helped, "gain from help": self.gains}
+        tables["share of positive answers by kind of window"] = self.positive
+        for title, rows in tables.items():
+            if rows:
+                shown = pd.DataFrame(list(rows.values()), list(rows)).map(_cell)
+                lines += ["", title, *shown.to_string().splitlines()]
         if self.gains:
-            lines += ["", f"{'gain':<16}{'accuracy':>24}{'gained':>8}{'lost':>8}{'P':>8}{'Holm':>8}"]
-        for rater, gain in self.gains.items():
-            numbers = f"{gain['gained']:>8}{gain['lost']:>8}{gain['p']:>8.3f}{gain['holm']:>8.3f}"
-            lines.append(f"{rater[:15]:<16}{_cell(gain['accuracy'])}{numbers}")
-        if self.gains:
-            shown = "; ".join(f"{name} {', '.join(f'{v:.3f}' for v in values)}" for name, values in PUBLISHED.items())
+            shown = "; ".join(f"{name} {', '.join(map(_cell, values))}" for name, values in PUBLISHED.items())
             lines.append(f"published accuracies of three beginners: {shown}")
         if self.kappas:
             lines += ["", f"agreement: Fleiss' kappa {self.fleiss:.3f}; Cohen's kappa of pairs:"]
             lines += [f"  {a} and {b}: {value:.3f}" for (a, b), value in self.kappas.items()]
-        lines += ["", "share of positive answers by kind of window"]
-        for kind, positive in self.positive.items():
-            lines.append(f"{kind:<16}" + "  ".join(f"{rater} {share:.2f}" for rater, share in positive.items()))
         return lines
 
 
@@ -164,23 +154,23 @@ def evaluate_raters(
     Raises:
         ValueError: no rater, a helped rater without answers alone, or no clip with a truth.
     """
-    helped = helped or {}
-    known = np.isfinite(truth)
-    if not alone or not known.any() or set(helped) - set(alone):
-        raise ValueError("needs raters, clips with a truth, and answers alone of every rater with help")
+    helped, known = helped or {}, np.isfinite(truth)
+    if not alone or not known.any():
+        raise ValueError("needs raters and clips with a truth")
+    if strangers := [name for name in helped if name not in alone]:
+        raise ValueError(f"{strangers[0]} has a sheet with help, and none of this name without")
     groups, labels = clips["recording"].to_numpy()[known], truth[known].astype(int)
     positive = pd.DataFrame(alone, clips.index) >= positive_from
     calls = {name: answers[known] >= positive_from for name, answers in alone.items()}
     with_help = {name: answers[known] >= positive_from for name, answers in helped.items()}
     gains = {name: _gain(calls[name] == labels, right == labels, groups) for name, right in with_help.items()}
-    for gain, p in zip(gains.values(), holm([gain["p"] for gain in gains.values()]).tolist()):
-        gain["holm"] = p
+    corrected = holm([gain["p"] for gain in gains.values()]).tolist()
     return RaterStudy(
         clips=int(known.sum()),
         recordings=len(set(groups)),
         alone={name: _metrics(answers, labels, groups) for name, answers in calls.items()},
         helped={name: _metrics(answers, labels, groups) for name, answers in with_help.items()},
-        gains=gains,
+        gains={name: gain | {"holm": p} for (name, gain), p in zip(gains.items(), corrected)},
         kappas={(a, b): kappa(alone[a], alone[b], weights) for a, b in combinations(alone, 2)},
         fleiss=fleiss_kappa(np.stack(list(alone.values()), axis=1)) if len(alone) > 1 else math.nan,
         positive=positive.groupby(clips["kind"]).mean().to_dict("index"),
@@ -208,7 +198,7 @@ def _gain(alone: Bool[np.ndarray, " clip"], helped: Bool[np.ndarray, " clip"], g
     difference, labels = helped.astype(float) - alone, np.zeros(len(helped), int)
     interval = bootstrap(lambda w: w @ difference / w.sum(axis=1), labels, groups)
     accuracy = Estimate(float(difference.mean()), *interval)
-    return {"accuracy": accuracy, "gained": gained, "lost": lost, "p": p, "holm": p}
+    return {"accuracy": accuracy, "gained": gained, "lost": lost, "p": p}
 
 
 def _read_clips(path: str | Path, needed: Sequence[str], remedy: str) -> pd.DataFrame:
@@ -229,5 +219,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(name[:40] for name in first) + (f" and {more} more" if more > 0 else "")
 
 
-def _cell(found: Estimate) -> str:
-    return f"{f'{found.value:.3f} ({found.low:.3f} to {found.high:.3f})':>24}"
+def _cell(found: Any) -> str:
+    if isinstance(found, Estimate):
+        return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    return f"{found:.3f}" if isinstance(found, float) else str(found)

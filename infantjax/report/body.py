@@ -3,8 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,8 +23,7 @@ LABELED = 8
 """Most joints whose contribution is labeled."""
 
 
-@dataclass(frozen=True)
-class Label:
+class Label(NamedTuple):
     """The name of a joint beside the median pose, with a line to the joint.
 
     Attributes:
@@ -145,23 +143,23 @@ class Pose:
     def labels(self, values: Mapping[str, float | None]) -> list[Label]:
         """Labels of the largest contributions, apart from one another; no two lines to their joints cross.
 
-        The left half of the joints is labeled on the left. Within a side, two labels change places while that shortens
-        their lines: lines that cross would become shorter.
+        The left half of the joints is labeled on the left. Within a side, the places are given so that the lines are
+        as short as they can be together: lines that cross would be longer.
         """
+        from scipy.optimize import linear_sum_assignment
+
         left, top, right, bottom = self.box
         seen = np.isfinite(self.still).all(-1)
         largest = [j for j, value in reversed(self.contributing(values)) if value > 0 and seen[j]][:LABELED]
         largest.sort(key=lambda j: (self.still[j, 0], j))
         half = (len(largest) + 1) // 2
         labels = []
-        for anchor, joints, x, bend in (
-            ("start", largest[:half], left + 8, left + 138),
-            ("end", largest[half:], right - 8, right - 138),
-        ):
-            joints.sort(key=lambda j: (self.still[j, 1], j))
-            at = _apart([float(self.still[j, 1]) for j in joints], 30.0, top + 24, bottom - MARGIN)
-            for j, y in zip(_uncrossed(joints, self.still, bend, at), at):
-                labels.append(Label(j, anchor, x, y, bend))
+        for anchor, joints, edge, inward in (("start", largest[:half], left, 1), ("end", largest[half:], right, -1)):
+            x, y = self.still[joints].T
+            bend, places = edge + 138 * inward, np.array(_apart(np.sort(y).tolist(), 30.0, top + 24, bottom - MARGIN))
+            lengths = np.hypot(x - bend, y - places[:, None] - 5)
+            for place, row in zip(*linear_sum_assignment(lengths)):
+                labels.append(Label(joints[row], anchor, edge + 8 * inward, float(places[place]), bend))
         return labels
 
 
@@ -190,21 +188,3 @@ def _apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     for i in range(len(placed) - 1, -1, -1):
         placed[i] = min(placed[i], high if i + 1 == len(placed) else placed[i + 1] - gap)
     return placed
-
-
-def _uncrossed(joints: Sequence[int], points: np.ndarray, x: float, at: Sequence[float]) -> list[int]:
-    """The joints in the order of the label places `(x, at)`, so that the lines to their points do not cross."""
-    order = list(joints)
-
-    def length(joint: int, place: int) -> float:
-        return float(np.hypot(points[joint, 0] - x, points[joint, 1] - (at[place] + 5)))
-
-    changed = True
-    while changed:
-        changed = False
-        for a, b in combinations(range(len(order)), 2):
-            now, then = (length(order[a], p) + length(order[b], q) for p, q in ((a, b), (b, a)))
-            if then < now - 1e-9:
-                order[a], order[b] = order[b], order[a]
-                changed = True
-    return order

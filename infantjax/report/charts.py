@@ -5,11 +5,12 @@ fractions, so that text keeps its size at every width. No library draws them: Pl
 own, which the page does not allow, and charts of Matplotlib do not stretch with the page.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Fractions of a scale at which it has a line and a label."""
@@ -22,9 +23,6 @@ SPARK = 40
 
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400)
 _LEVELS = {"red": (0, 10), "orange": (5, 5), "yellow": (10, 5), "green": (10, 10)}
-
-Window = Mapping[str, Any]
-Point = tuple[float, float]
 
 
 def fraction_of(value: float | None, limits: Sequence[float]) -> float | None:
@@ -100,27 +98,22 @@ def cohort_path(counts: Sequence[float], most: float, up: bool) -> str:
 
 def median_path(record: Mapping[str, Any]) -> str:
     """SVG path of the medians of the windows, in a box of 1000 by 100."""
-    points = _points(record)
-    return "".join(_path([(x, mid) for x, _, mid, _ in run]) for run in points)
+    return "".join(_path(run[:, [0, 2]]) for run in _points(record))
 
 
 def sparkline(record: Mapping[str, Any]) -> str:
     """SVG path of the medians in brief, at most `SPARK` points, in a box of 1000 by 100; empty without any."""
-    if not record["time_series"]:
+    runs = list(_points(record)) if record["time_series"] else []
+    if not runs:
         return ""
-    points = [(x, middle) for run in _points(record) for x, _, middle, _ in run]
+    points = np.concatenate(runs)[:, [0, 2]]
     step = max(1, -(-len(points) // SPARK))
-    parts = [np.mean(points[start : start + step], axis=0) for start in range(0, len(points), step)]
-    return _path([(float(x), float(y)) for x, y in parts]) if parts else ""
+    return _path([points[start : start + step].mean(axis=0) for start in range(0, len(points), step)])
 
 
 def band_path(record: Mapping[str, Any]) -> str:
     """SVG path of the area between the quartiles of the windows, in a box of 1000 by 100."""
-    parts = []
-    for run in _points(record):
-        upper, lower = [(x, q3) for x, _, _, q3 in run], [(x, q1) for x, q1, _, _ in run]
-        parts.append(_path([*upper, *reversed(lower)]) + "Z")
-    return "".join(parts)
+    return "".join(_path([*run[:, [0, 3]], *run[::-1, :2]]) + "Z" for run in _points(record))
 
 
 def certainty_bars(record: Mapping[str, Any]) -> list[tuple[str, float, float, int, int]]:
@@ -139,11 +132,14 @@ def certainty_bars(record: Mapping[str, Any]) -> list[tuple[str, float, float, i
     return bars
 
 
-def left_out(record: Mapping[str, Any]) -> list[tuple[int, int]]:
+def left_out(record: Mapping[str, Any]) -> list[list[int]]:
     """(start, end) in seconds of the stretches whose keypoints are not usable."""
-    usable = enumerate(record["quality"]["usable"])
-    runs = ((kept, [second for second, _ in run]) for kept, run in groupby(usable, key=lambda pair: pair[1]))
-    return [(seconds[0], seconds[-1] + 1) for kept, seconds in runs if not kept]
+    return _runs(np.logical_not(record["quality"]["usable"]))
+
+
+def _runs(known: ArrayLike) -> list[list[int]]:
+    """The first of each stretch of true values, and the one behind its last."""
+    return np.flatnonzero(np.diff(np.r_[False, known, False])).reshape(-1, 2).tolist()
 
 
 def _middles(record: Mapping[str, Any]) -> tuple[list[float], float]:
@@ -159,28 +155,19 @@ def _edges(record: Mapping[str, Any]) -> list[float]:
     return [x[0] - half, *((a + b) / 2 for a, b in pairwise(x)), x[-1] + half] if x else []
 
 
-def _points(record: Mapping[str, Any]) -> Iterator[list[tuple[float, float, float, float]]]:
-    """(x, q1, median, q3) of each stretch of windows that are known; a line is not drawn across the others.
+def _points(record: Mapping[str, Any]) -> Iterator[np.ndarray]:
+    """`[window, 4]`: x, q1, median, q3 of each stretch of windows that are known; no line is drawn across the others.
 
     A window on its own spans its length.
     """
-    series = record["time_series"]
+    windows, (low, high) = record["time_series"]["windows"], record["time_series"]["limits"]
     x, half = _middles(record)
-    keys = ("q1", "median", "q3")
-    known = enumerate(all(w[key] is not None for key in keys) for w in series["windows"])
-    for is_known, run in groupby(known, key=lambda pair: pair[1]):
-        if not is_known:
-            continue
-        stretch = []
-        for i, _ in run:
-            window = series["windows"][i]
-            low, middle, high = (100 * (1 - (fraction_of(window[key], series["limits"]) or 0.0)) for key in keys)
-            stretch.append((x[i], low, middle, high))
-        if len(stretch) == 1:
-            ((middle_x, *values),) = stretch
-            stretch = [(middle_x - half, *values), (middle_x + half, *values)]  # type: ignore[list-item]
-        yield stretch
+    values = np.array([[w["q1"], w["median"], w["q3"]] for w in windows], np.float64).reshape(-1, 3)
+    points = np.column_stack([x, 100 * (1 - (values - low) / (high - low))])
+    for start, end in _runs(np.isfinite(values).all(axis=1)):
+        alone = points[[start, start]] + np.outer((-half, half), (1, 0, 0, 0))
+        yield points[start:end] if end > start + 1 else alone
 
 
-def _path(points: Sequence[Point]) -> str:
+def _path(points: Iterable[Sequence[float] | np.ndarray]) -> str:
     return "M" + "L".join(f"{a:.2f} {b:.2f}" for a, b in points)

@@ -106,16 +106,12 @@ def film_of(
 
 def _stills(path: Path, recording: Recording, record: Mapping[str, Any], hide_heads: bool) -> tuple[Still, ...]:
     series = record["time_series"] or {"windows": []}
-    known = [window for window in series["windows"] if window["median"] is not None]
+    known = sorted((w for w in series["windows"] if w["median"] is not None), key=lambda w: w["median"])
     if not known:
         return ()
-    ends = {"Highest": max(known, key=lambda w: w["median"]), "Lowest": min(known, key=lambda w: w["median"])}
-    indices = [
-        min(round((window["start"] + series["length"] / 2) * recording.fps), recording.frames - 1)
-        for window in ends.values()
-    ]
-    stills = []
-    frames = read_frames(path, indices).frames
+    ends, last = {"Highest": known[-1], "Lowest": known[0]}, recording.frames - 1
+    indices = [min(round((w["start"] + series["length"] / 2) * recording.fps), last) for w in ends.values()]
+    stills, frames = [], read_frames(path, indices).frames
     for (which, window), frame, index in zip(ends.items(), frames, indices, strict=True):
         points = recording.keypoints[index, :, :2].astype(np.float64)
         image = frame.pixels()

@@ -74,14 +74,15 @@ class Glance:
         """
         if not self.infant:
             return []
-        found = [
-            other
-            for other in others
-            if (other.infant, other.row.method, other.visit[0]) == (self.infant, self.row.method, self.visit[0])
-            and other.row.id != self.row.id
-            and (not self.visit[0] or other._order < self._order)
-        ]
+        found = [other for other in others if other._course == self._course and other.row.id != self.row.id]
+        if self.visit[0]:
+            found = [other for other in found if other._order < self._order]
         return sorted(found, key=lambda other: other._order)
+
+    @property
+    def _course(self) -> tuple[str, str, str]:
+        """What the visits of one course share."""
+        return self.infant, self.row.method, self.visit[0]
 
     @property
     def months(self) -> float | None:

@@ -1,19 +1,20 @@
 r"""The record as one HTML page that works offline: no request, no third-party script, no time stamp.
 
-The template escapes every value (Jinja2, autoescape); the page's script reads its data from a JSON block in which `<`
-is written `\u003c`. The content security policy allows exactly one script, by its digest, so that nothing in a name or
-in metadata runs.
+The template escapes every value (Jinja2, autoescape) and shows control characters as U+FFFD; the page's script reads
+its data from a JSON block in which `<` is written `\u003c`. The content security policy allows exactly one script, by
+its digest, so that nothing in a name or in metadata runs.
 """
 
 import base64
 import hashlib
 import html
-import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -22,11 +23,14 @@ from markupsafe import Markup
 from infantjax.report import body, charts, text
 from infantjax.report.film import Film
 from infantjax.report.glance import Glance
-from infantjax.report.record import plain
+from infantjax.report.study import Section
 from infantjax.report.table import Row
 
 DescribeVisits = Callable[[Mapping[str, Any], Sequence[Glance], Glance], list[str]]
 """Sentences on the record of a visit, the earlier visits, and this one."""
+
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and halves of surrogate pairs, which UTF-8 cannot hold."""
 
 
 def no_words(record: Mapping[str, Any], earlier: Sequence[Glance], now: Glance) -> list[str]:
@@ -59,7 +63,7 @@ def to_html(
     Raises:
         ValueError: the movement does not fit the skeleton of the record.
     """
-    record, script = text.printable(dict(record)), _file("page.js")
+    script, values = _file("page.js"), record["contributions"] or {}
     now = Glance.of(Row.of("", record), record)
     pose = body.Pose.of(record, movement, movement_fps)
     duration, series = charts.duration_of(record), record["time_series"]
@@ -70,49 +74,57 @@ def to_html(
         "windows": series["windows"] if series else [],
         "labels": text.LEVELS,
     }
-    return (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            r=record,
-            head=record["headline"],
-            series=series,
-            graded=record["certainty"] is not None,
-            pose=pose,
-            duration=duration,
-            rows=_keypoints(record, pose),
-            limbs=_limbs(record["limbs"]),
-            visits=_visits(record, earlier, now),
-            course_notes=describe_visits(record, earlier, now),
-            networks=_networks(record) if series else [],
-            data=_script_json(data),
-            film=film,
-            **frame(not record["validated"], script, film.source if film else ""),
-        )
+    names = dict.fromkeys([*pose.joints, *values, *record["missing"], *record["approximated"]])
+    return _render(
+        "page.html.j2",
+        not record["validated"],
+        script,
+        film.source if film else "",
+        r=record,
+        head=record["headline"],
+        series=series,
+        graded=record["certainty"] is not None,
+        pose=pose,
+        duration=duration,
+        values=values,
+        keypoints=sorted(names, key=lambda name: -(values.get(name) or 0.0)),
+        limbs=_limbs(record["limbs"]),
+        visits=[*earlier, now] if earlier and record["headline"] else [],
+        course_notes=describe_visits(record, earlier, now),
+        networks=_networks(record["members"]) if series else [],
+        data=data,
+        film=film,
     )
 
 
 def index_html(glances: Sequence[Glance]) -> str:
     """A page with one line for each recording of a summary, linked to its own page and sorted by any column."""
-    lines = [_line(glance) for glance in glances]
-    texts = [line["row"][name] for name in ("statement", "calibration") for line in lines]
-    shown = frame(not all(glance.validated or not glance.row.statement for glance in glances), _file("index.js"))
-    statements = list(dict.fromkeys(filter(None, texts)))
-    return environment().get_template("index.html.j2").render(lines=lines, statements=statements, **shown)
+    rows = [glance.row for glance in glances]
+    statements = dict.fromkeys([*(row.statement for row in rows), *(row.calibration for row in rows)])
+    caveat = not all(glance.validated or not glance.row.statement for glance in glances)
+    return _render("index.html.j2", caveat, _file("index.js"), lines=glances, statements=list(filter(None, statements)))
 
 
-def _line(glance: Glance) -> dict[str, Any]:
-    """The content of a line of the index, or of a visit in the course of an infant."""
-    row = glance.row
-    content = text.printable(plain(vars(row) | {"outcome": row.outcome}))
-    visit = text.printable(plain(glance.visit))
-    return {
-        "row": content,
-        "link": quote(row.page),
-        "curve": glance.curve,
-        "usable": glance.usable,
-        "visit": visit,
-    }
+def study_html(
+    kind: str,
+    title: str,
+    facts: Sequence[str],
+    sections: Sequence[Section],
+    statement: str = "",
+    links: Mapping[str, str] | None = None,
+) -> str:
+    """A page of what a study found, which works without scripts too; equal arguments give equal bytes.
+
+    Args:
+        kind: what the page is about: `Cross-validation`.
+        title: its heading.
+        facts: in a few words each, below the heading.
+        sections: of the page.
+        statement: the caveat; empty without.
+        links: title -> file beside the page.
+    """
+    content: dict[str, Any] = {"kind": kind, "heading": title, "facts": facts, "sections": sections, "links": links}
+    return _render("study.html.j2", bool(statement), statement=statement, **content)
 
 
 def framed(page: str) -> str:
@@ -121,18 +133,33 @@ def framed(page: str) -> str:
     return f'<iframe {attributes} srcdoc="{html.escape(page, quote=True)}"></iframe>'
 
 
+def _render(template: str, caveat: bool, script: str = "", video: str = "", **content: Any) -> str:
+    """A page: whether the caveat is shown, the one script that may run, and the address of its video."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    allowed = f"script-src 'sha256-{digest}'; " if script else ""
+    media = "media-src data:; " if video.startswith("data:") else "media-src 'self'; " if video else ""
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; {allowed}{media}img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    fixed = {"policy": Markup(policy), "style": Markup(_file("page.css")), "script": Markup(script)}
+    return _environment().get_template(template).render(caveat=caveat, **fixed, **content)
+
+
 @cache
-def environment() -> Environment:
+def _environment() -> Environment:
     """The templates of all pages."""
     environment = Environment(
         loader=FunctionLoader(_file),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {
-        name: getattr(text, name) for name in ("line", "number", "percent", "place", "clock", "sentence", "spaced")
+        name: getattr(text, name)
+        for name in ("line", "number", "figure", "percent", "place", "clock", "sentence", "spaced")
     } | {"color": charts.color}
     environment.globals |= {
         "charts": charts,
@@ -141,67 +168,24 @@ def environment() -> Environment:
         "words": text,
         "width": body.WIDTH,
     }
-    environment.tests |= {"digest": text.is_digest, "finite": _is_finite, "numbers": _are_numbers}
+    environment.tests |= {"digest": text.is_digest, "finite": _is_finite}
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """What a template shows of a value."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", value) if is_text else value
 
 
 def _is_finite(point: np.ndarray) -> bool:
     return bool(np.isfinite(point).all())
 
 
-def _are_numbers(values: Sequence[Any]) -> bool:
-    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-
-
 @cache
 def _file(name: str) -> str:
     return resources.files("infantjax.report").joinpath(name).read_text("utf-8")
-
-
-def frame(caveat: bool, script: str = "", film: str = "") -> dict[str, Any]:
-    """Variables of `base.html.j2`: whether the caveat is shown, the one script that may run, and its video."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    allowed = f"script-src 'sha256-{digest}'; " if script else ""
-    media = "media-src data:; " if film.startswith("data:") else "media-src 'self'; " if film else ""
-    policy = (
-        f"default-src 'none'; style-src 'unsafe-inline'; {allowed}{media}img-src data:; base-uri 'none'; "
-        "form-action 'none'"
-    )
-    return {
-        "caveat": caveat,
-        "policy": Markup(policy),
-        "style": Markup(_file("page.css")),
-        "script": Markup(script),
-    }
-
-
-def _script_json(value: Any) -> Markup:
-    r"""A value as JSON within a script element: compact, `<` as `\u003c`, so that no text can end the element."""
-    return Markup(json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
-
-
-def _keypoints(record: Mapping[str, Any], pose: body.Pose) -> list[dict[str, Any]]:
-    """The rows of the table of keypoints, the largest contribution first."""
-    values, missing, approximated = record["contributions"] or {}, record["missing"], record["approximated"]
-    names = list(dict.fromkeys([*pose.joints, *values, *missing, *approximated]))
-    rows = [
-        {"name": n, "value": values.get(n), "missing": missing.get(n), "approximated": approximated.get(n)}
-        for n in names
-    ]
-    return sorted(rows, key=lambda row: -(row["value"] or 0.0))
-
-
-def _visits(record: Mapping[str, Any], earlier: Sequence[Glance], now: Glance) -> list[dict[str, Any]]:
-    """The earlier visits and this one, each with its place on the scale; empty without earlier ones."""
-    if not earlier or record["headline"] is None:
-        return []
-    lines = [_line(glance) for glance in (*earlier, now)]
-    for line in lines:
-        places = (
-            charts.fraction_of(line["row"][key], record["headline"]["limits"]) for key in ("value", "low", "high")
-        )
-        line["at"], line["low"], line["high"] = places
-    return lines
 
 
 def _limbs(limbs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -220,23 +204,11 @@ def _limbs(limbs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The values by the networks, grouped by architecture: where each lies on the scale."""
-    limits = record["headline"]["limits"]
-    models: dict[str, list[dict[str, Any]]] = {}
-    for member in record["members"]:
-        models.setdefault(member["model"], []).append(member)
+def _networks(members: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]], float | None]]:
+    """Each architecture with its networks, and the median of their values."""
     groups = []
-    for model, members in models.items():
-        known = [member for member in members if member["value"] is not None]
-        dots = [
-            {
-                "at": charts.fraction_of(member["value"], limits),
-                "index": member["index"],
-                "value": member["value"],
-            }
-            for member in known
-        ]
-        median = float(np.median([member["value"] for member in known])) if known else None
-        groups.append({"model": model, "members": members, "dots": dots, "median": charts.fraction_of(median, limits)})
+    for model, of_model in groupby(members, itemgetter("model")):
+        networks = list(of_model)
+        known = [member["value"] for member in networks if member["value"] is not None]
+        groups.append((model, networks, float(np.median(known)) if known else None))
     return groups

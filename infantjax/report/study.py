@@ -1,17 +1,14 @@
-"""Pages of what a study found, in the style of the page of an assessment: sections with a chart or a table.
+"""Sections of the page of a study (`page.study_html`), with a chart or a table.
 
 `infantjax.report.training` makes those of cross-validations and trainings, `infantjax.search.report` those of searches.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-
-from infantjax.report import text
-from infantjax.report.record import plain
 
 Kind = Literal["line", "faint", "points", "steps", "reference"]
 """How a series is drawn: a line, one of many thin lines, points, steps, or a dashed line to compare with."""
@@ -55,8 +52,7 @@ class Chart:
         x_label: with its unit.
         y_label: with its unit.
         series: drawn in order.
-        x_limits: of the axis; None takes those of the series.
-        y_limits: of the axis; None takes those of the series.
+        limits: of both axes; None takes those of the series.
         square: both axes have one scale.
     """
 
@@ -64,19 +60,17 @@ class Chart:
     x_label: str
     y_label: str
     series: Sequence[Series]
-    x_limits: tuple[float, float] | None = None
-    y_limits: tuple[float, float] | None = None
+    limits: tuple[float, float] | None = None
     square: bool = False
 
     def drawn(self) -> dict[str, Any]:
         """Paths in a box of 1000 by 1000, and ticks as (fraction, label)."""
-        x_limits = self.x_limits or _limits([np.asarray(s.x) for s in self.series])
+        x_limits = self.limits or _limits([np.asarray(s.x) for s in self.series])
         bands = [np.asarray(v) for s in self.series for v in (s.y, s.low, s.high)]
-        y_limits = self.y_limits or _limits(bands)
+        y_limits = self.limits or _limits(bands)
         named = [s for s in self.series if s.name and s.kind != "reference"]
         colors = {id(s): COLORS[i % len(COLORS)] for i, s in enumerate(named)}
         return {
-            "chart": self,
             "series": [_drawn(s, x_limits, y_limits, colors.get(id(s), COLORS[0])) for s in self.series],
             "x_ticks": _ticks(x_limits, 1.0 if all(np.equal(np.mod(s.x, 1), 0).all() for s in named) else 0.0),
             "y_ticks": _ticks(y_limits),
@@ -99,56 +93,7 @@ class Section:
     explanations: Sequence[str] = ()
     chart: Chart | None = None
     head: Sequence[str] = ()
-    rows: Sequence[Sequence[str | float | None]] = field(default=())
-
-
-def study_html(
-    kind: str,
-    title: str,
-    facts: Sequence[str],
-    sections: Sequence[Section],
-    statement: str = "",
-    links: Mapping[str, str] | None = None,
-) -> str:
-    """A page that works offline and without scripts; equal arguments give equal bytes.
-
-    Args:
-        kind: what the page is about: `Cross-validation`.
-        title: its heading.
-        facts: in a few words each, below the heading.
-        sections: of the page.
-        statement: the caveat; empty without.
-        links: title -> file beside the page.
-    """
-    from infantjax.report.page import environment, frame
-
-    parts = [
-        {
-            "title": part.title,
-            "explanations": part.explanations,
-            "drawn": part.chart and part.chart.drawn(),
-            "head": part.head,
-            "rows": part.rows,
-        }
-        for part in sections
-    ]
-    content = {"kind": kind, "heading": title, "facts": facts, "statement": statement, "links": dict(links or {})}
-    shown = text.printable(plain(content)) | {"sections": [part | _words(part) for part in parts]}
-    return environment().get_template("study.html.j2").render(**shown, **frame(bool(statement)))
-
-
-def _words(part: dict[str, Any]) -> dict[str, Any]:
-    """The texts of a section without control characters, numbers with three digits."""
-    rows = [[_cell(cell) for cell in row] for row in part["rows"]]
-    return {"rows": rows, **text.printable(plain({key: part[key] for key in ("title", "explanations", "head")}))}
-
-
-def _cell(value: str | float | None) -> dict[str, Any]:
-    if isinstance(value, str):
-        return {"number": False, "words": text.printable(plain(value))}
-    if value is None or not math.isfinite(value):
-        return {"number": True, "words": "–"}
-    return {"number": True, "words": str(value) if isinstance(value, int) else f"{value:.3g}"}
+    rows: Sequence[Sequence[str | float | None]] = ()
 
 
 def _limits(values: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -178,7 +123,7 @@ def _drawn(series: Series, x_limits: tuple[float, float], y_limits: tuple[float,
         1000 * (1 - (np.asarray(v, np.float64)[::step] - y_limits[0]) / (y_limits[1] - y_limits[0]))
         for v in (series.y, series.low, series.high)
     )
-    drawn: dict[str, Any] = {"name": text.printable(plain(series.name)), "kind": series.kind, "color": color}
+    drawn: dict[str, Any] = {"name": series.name, "kind": series.kind, "color": color}
     drawn |= {"path": "", "band": "", "points": []}
     known = np.isfinite(x) & np.isfinite(y)
     if series.kind == "points":

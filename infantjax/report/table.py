@@ -14,8 +14,23 @@ from infantjax.report.record import LABELS, plain
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_OF_HEADLINE = ("name", "value", "low", "high", "unit")
-_OF_CALIBRATION = ("risk", "prevalence", "conformal_set", "error", "statement")
+_PARTS = {
+    "method": ("method", "name"),
+    "value_name": ("headline", "name"),
+    "value": ("headline", "value"),
+    "low": ("headline", "low"),
+    "high": ("headline", "high"),
+    "unit": ("headline", "unit"),
+    "certainty": ("certainty", "level"),
+    "calibrated_risk": ("calibration", "risk"),
+    "prevalence": ("calibration", "prevalence"),
+    "conformal_set": ("calibration", "conformal_set"),
+    "conformal_error": ("calibration", "error"),
+    "calibration": ("calibration", "statement"),
+}
+"""Column -> the part of a record and its field that the column shows."""
+_DIRECT = ("name", "assessable", "threshold", "decision", "agreement", "statement")
+"""Fields of a record that are columns of the same name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,35 +101,18 @@ class Row:
             id: of the recording; its name if empty.
             page: file name of its page.
         """
-        headline, certainty = record["headline"] or dict.fromkeys(_OF_HEADLINE), record["certainty"]
-        calibration = record["calibration"] or dict.fromkeys(_OF_CALIBRATION)
+        found = {column: (record[part] or {}).get(name) for column, (part, name) in _PARTS.items()}
+        found |= {name: record[name] for name in _DIRECT}
         reasons = () if record["forced"] else record["reasons"]
         message = "; ".join(filter(None, [*reasons, *record["warnings"], message]))
         return cls(
             file=file,
-            name=record["name"],
             status="not assessable" if reasons else "warning" if message else "ok",
             id=id or record["name"],
             page=page,
-            assessable=record["assessable"],
-            method=record["method"]["name"],
-            value_name=headline["name"] or "",
-            value=headline["value"],
-            low=headline["low"],
-            high=headline["high"],
-            unit=headline["unit"] or "",
-            threshold=record["threshold"],
-            decision=record["decision"] or "",
-            certainty=certainty["level"] if certainty else "",
-            agreement=record["agreement"],
-            calibrated_risk=calibration["risk"],
-            prevalence=calibration["prevalence"],
-            conformal_set=calibration["conformal_set"] or "",
-            conformal_error=calibration["error"],
             duration_seconds=record["duration"],
             message=message,
-            calibration=calibration["statement"] or "",
-            statement=record["statement"],
+            **{name: value for name, value in found.items() if value is not None},
         )
 
     def __str__(self) -> str:
@@ -199,9 +197,7 @@ def _value(kind: Any, cell: str) -> Any:
 
 def _cell(value: str | float | None) -> str | float | None:
     if isinstance(value, bool):
-        return "true" if value else "false"
-    return _text(value) if isinstance(value, str) else value
-
-
-def _text(value: str) -> str:
+        return str(value).lower()
+    if not isinstance(value, str):
+        return value
     return " ".join("".join(c if c.isprintable() else " " for c in plain(value)).split())

@@ -1,7 +1,7 @@
 """Words, numbers and texts for readers: pages, terminal. The fixed values of records stay as the schema has them."""
 
+import math
 import re
-from typing import Any
 
 from infantjax.report.record import Level
 
@@ -44,17 +44,7 @@ MOVEMENT = {
 CAVEAT = "Not validated on infants: for research only, not for any decision about a child."
 """The caveat that stays in view; the page says the whole of it once, under "Limits"."""
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _DIRECTIONS = re.compile(r"[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
-
-
-def printable(value: Any) -> Any:
-    """JSON types with U+FFFD in place of control characters in every text."""
-    if isinstance(value, str):
-        return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", value)
-    if isinstance(value, dict):
-        return {printable(key): printable(item) for key, item in value.items()}
-    return [printable(item) for item in value] if isinstance(value, list) else value
 
 
 def line(value: str) -> str:
@@ -65,6 +55,13 @@ def line(value: str) -> str:
 def number(value: float | None, digits: int = 2) -> str:
     """A number; a dash for one that is not known."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def figure(value: float | None) -> str:
+    """A number with three digits, a whole one as it is; a dash for one that is not known."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.3g}"
 
 
 def percent(fraction: float | None) -> str:

@@ -1,8 +1,7 @@
 """The page of a cross-validation or training, made from the files of its folder."""
 
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ import pandas as pd
 from infantjax.errors import InputError
 from infantjax.evaluation import calibration, discrimination
 from infantjax.evaluation.intervals import clopper_pearson
-from infantjax.report.study import Chart, Section, Series, study_html
+from infantjax.report.page import study_html
+from infantjax.report.study import Chart, Section, Series
 from infantjax.report.text import count
 from infantjax.training.cohorts.crossval import RECORD
 from infantjax.training.cohorts.out_of_fold import OUT_OF_FOLD
@@ -34,9 +34,12 @@ def training_html(folder: str | Path, title: str, statement: str) -> str:
         InputError: a file of the folder is missing or cannot be read.
     """
     folder = Path(folder)
-    record = _read(json.loads, folder / RECORD)
-    history = _read(_table, folder / TABLE) if (folder / TABLE).exists() else pd.DataFrame()
-    held_out = _read(_table, folder / OUT_OF_FOLD).dropna(subset="value")
+    try:
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+        history = _table(folder / TABLE) if (folder / TABLE).exists() else pd.DataFrame()
+        held_out = _table(folder / OUT_OF_FOLD).dropna(subset="value")
+    except (OSError, ValueError) as error:
+        raise InputError(folder, f"cannot be read ({error})", "name the folder of a finished training") from None
     outcomes, values = (held_out[name].to_numpy(np.float64) for name in ("outcome", "value"))
     runs = _all_runs(record)
     facts = [count(record["cohort"]["recordings"], "recording"), count(len(runs), "run")]
@@ -72,18 +75,8 @@ def _discrimination(risks: np.ndarray, labels: np.ndarray) -> list[Section]:
     if 1 < cases < len(labels) - 1:
         low, high = discrimination.auc_interval(risks, labels)
         words += f" (95 % interval by DeLong {low:.3f} to {high:.3f})"
-    chart = Chart(
-        f"ROC curve, {words}, {n}.",
-        "1 - specificity",
-        "sensitivity",
-        (
-            Series("chance", (0, 1), (0, 1), "reference"),
-            Series("held out", 1 - specificity, sensitivity, "line", band[:, 0], band[:, 1]),
-        ),
-        (0, 1),
-        (0, 1),
-        square=True,
-    )
+    curve = Series("held out", 1 - specificity, sensitivity, "line", band[:, 0], band[:, 1])
+    chart = _shares(f"ROC curve, {words}, {n}.", "1 - specificity", "sensitivity", "chance", curve)
     about = (
         f"{words}; {n}.",
         "Risks of networks that did not train on the recording. The band is the 95 % interval of the sensitivity at "
@@ -92,24 +85,21 @@ def _discrimination(risks: np.ndarray, labels: np.ndarray) -> list[Section]:
     return [Section("ROC", about, chart)]
 
 
+def _shares(label: str, x_label: str, y_label: str, diagonal: str, found: Series) -> Chart:
+    """What was found beside the diagonal, over two axes from 0 to 1."""
+    series = (Series(diagonal, (0, 1), (0, 1), "reference"), found)
+    return Chart(label, x_label, y_label, series, (0, 1), square=True)
+
+
 def _calibration(risks: np.ndarray, labels: np.ndarray) -> list[Section]:
     """The reliability diagram; nothing for values outside 0..1."""
     if risks.min() < 0 or risks.max() > 1:
         return []
     found = calibration.reliability(risks, labels, bins=min(10, max(2, len(risks) // 5)))
     risk, observed, low, high = (found[name].to_numpy() for name in ("risk", "observed", "low", "high"))
-    chart = Chart(
-        "Observed share of the outcome over the mean risk.",
-        "mean risk",
-        "observed share",
-        (
-            Series("perfect", (0, 1), (0, 1), "reference"),
-            Series("held out, 95 % interval", risk, observed, "points", low, high),
-        ),
-        (0, 1),
-        (0, 1),
-        square=True,
-    )
+    points = Series("held out, 95 % interval", risk, observed, "points", low, high)
+    label = "Observed share of the outcome over the mean risk."
+    chart = _shares(label, "mean risk", "observed share", "perfect", points)
     rows = [(*row[:2], f"{row[2]:.2f} to {row[3]:.2f}", row[4]) for row in found.itertuples(index=False)]
     error = calibration.calibration_error(found)
     about = (f"The risk as it is, before recalibration, in bins of equal width. Mean distance {error:.2f}.",)
@@ -168,17 +158,5 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> Section:
     return Section("Runs", ("Recordings are counted, not infants.",), None, head, rows)
 
 
-def _table(text: str) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(text), float_precision="round_trip")
-
-
-def _read(parse: Callable[[str], Any], path: Path) -> Any:
-    """The content of a file of the training.
-
-    Raises:
-        InputError: it is missing, or cannot be read.
-    """
-    try:
-        return parse(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read ({error})", "name the folder of a finished training") from None
+def _table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, float_precision="round_trip")

@@ -9,7 +9,8 @@ import numpy as np
 
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import csv_text, write_atomically
-from infantjax.report.study import Chart, Section, Series, study_html
+from infantjax.report.page import study_html
+from infantjax.report.study import Chart, Section, Series
 from infantjax.search.analysis import (
     Checkpoint,
     Convergence,

@@ -26,17 +26,11 @@ def clean() -> Recording:
 def exchanged(recording: Recording) -> np.ndarray:
     """Left and right are exchanged in three of every fifty frames."""
     keypoints, joints = recording.keypoints.copy(), recording.skeleton.joints
-    mirrored = [joints.index(_mirror(joint)) for joint in joints]
     frames = np.arange(len(keypoints)) % 50 < 3
-    keypoints[frames] = keypoints[frames][:, mirrored]
+    for right, left in recording.skeleton.mirror_pairs:
+        both = [joints.index(right), joints.index(left)]
+        keypoints[np.ix_(frames, both)] = keypoints[np.ix_(frames, both[::-1])]
     return keypoints
-
-
-def _mirror(joint: str) -> str:
-    for one, other in (("left", "right"), ("right", "left")):
-        if joint.startswith(one):
-            return other + joint.removeprefix(one)
-    return joint
 
 
 def jumping(recording: Recording) -> np.ndarray:
@@ -160,22 +154,7 @@ def test_without_quality_nothing_is_measured(run, spoil, ensemble_folder, tmp_pa
     run(*given, "--no-quality", "--force").refused("nothing to force")
 
 
-def test_points_that_are_approximated_are_told_and_drawn_hollow(run, clean, ensemble_folder, tmp_path):
-    index = [clean.skeleton.joints.index(j) if j in clean.skeleton.joints else 0 for j in COCO_17.joints]
-    readers.write(Recording(clean.keypoints[:, index], clean.fps, COCO_17, "coco"), tmp_path / "coco.npz")
-    outcome = run("assess", tmp_path / "coco.npz", "-o", tmp_path / "out", "--ensemble", ensemble_folder, "--force")
-    record, page, row = results(tmp_path / "out", "coco")
-    told = "4 points are approximated from others: head_top, upper_neck, thorax, pelvis"
-    assert told in outcome.out[0]
-    assert told in row["message"]
-    assert told in record["warnings"]
-    assert told in page
-    assert len(re.findall(r'<circle class="joint \w+ approximated"', page)) == 4
-    assert len(re.findall(r'<circle class="heat approximated"', page)) == 4
-    assert page.count("Dashed points are approximated from others.") == 2
-
-
-def test_points_that_are_approximated_in_many_recordings_are_listed_once(run, clean, ensemble_folder, tmp_path):
+def test_points_that_are_approximated_are_told_once_for_all_and_drawn_hollow(run, clean, ensemble_folder, tmp_path):
     index = [clean.skeleton.joints.index(j) if j in clean.skeleton.joints else 0 for j in COCO_17.joints]
     for name in ("a", "b"):
         moved = clean.keypoints[:, index] + (name == "b")
@@ -183,6 +162,13 @@ def test_points_that_are_approximated_in_many_recordings_are_listed_once(run, cl
     files = (tmp_path / "a.npz", tmp_path / "b.npz")
     outcome = run("assess", *files, "-o", tmp_path / "out", "--ensemble", ensemble_folder, "--force")
     listed = "4 points are approximated from others: head_top, upper_neck, thorax, pelvis"
+    record, page, row = results(tmp_path / "out", "a")
+    assert listed in row["message"]
+    assert listed in record["warnings"]
+    assert listed in page
+    assert len(re.findall(r'<circle class="joint \w+ approximated"', page)) == 4
+    assert len(re.findall(r'<circle class="heat approximated"', page)) == 4
+    assert page.count("Dashed points are approximated from others.") == 2
     assert listed not in "".join(outcome.out)
     assert "".join(outcome.err).count(listed) == 1
     assert f"note: 2 of 2 recordings: {listed}" in "".join(outcome.err)

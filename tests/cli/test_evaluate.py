@@ -33,6 +33,10 @@ def test_evaluation_gives_the_figures_with_their_intervals(run, tables):
 def test_evaluation_is_printed_for_reading(run, tables):
     outcome = run("evaluate", *tables, "--threshold", 0.65)
     assert outcome.out[0] == "5 infants, 2 with outcome 1, threshold 0.65"
+    tables[1].write_text("id;outcome\na;1\nb;1\n")
+    figures = json.loads("\n".join(run("evaluate", *tables, "--json").out), parse_constant=pytest.fail)
+    assert (figures["auc"], figures["sensitivity"][0]) == ([None] * 3, 1)
+    run("evaluate", *tables, "--at-sensitivity", 0.7, "--quiet").refused("one class only")
     assert any(re.fullmatch(r"specificity\s+1\.000\s+\(0\.\d{3} to 1\.000\)", line) for line in outcome.out)
 
 
@@ -44,6 +48,7 @@ def test_evaluation_is_printed_for_reading(run, tables):
         ("id,risk\na,1.5\n", "id;outcome\na;1\n", r"line 2 has risk 1.5, must be within 0..1"),
         ("id,risk\na,high\n", "id;outcome\na;1\n", "line 2.*high"),
         ("id,risk\na,0.5\n", "id;outcome\nb;1\n", "holds no infant with a risk and an outcome"),
+        ("file,id,value_name,value\nx/a,a,risk,0.2\ny/a,a,risk,0.8\n", "id;outcome\na;1\n", 'are both named "a"'),
         ("id,risk\na,0.5\n", None, "has no column outcome; give the table of outcomes too"),
     ],
 )
@@ -52,13 +57,6 @@ def test_tables_that_cannot_be_evaluated_are_refused(run, tables, risks, outcome
     if outcomes is not None:
         tables[1].write_text(outcomes)
     run("evaluate", *(tables if outcomes is not None else tables[:1]), "--quiet").refused(message)
-
-
-def test_figures_that_one_class_cannot_give_are_null(run, tables):
-    tables[1].write_text("id;outcome\na;1\nb;1\n")
-    figures = json.loads("\n".join(run("evaluate", *tables, "--json").out), parse_constant=pytest.fail)
-    assert figures["auc"] == [None] * 3
-    assert figures["sensitivity"][0] == 1
 
 
 @pytest.fixture
@@ -82,7 +80,8 @@ def test_two_methods_are_compared_on_the_infants_that_both_have(run, tables, mor
 def test_several_methods_are_compared_with_corrected_p_values(run, tables, more, tmp_path):
     third = tmp_path / "third.csv"
     third.write_text("id,risk\na,0.1\nb,0.2\nc,0.9\nd,0.9\ne,0.8\n")
-    outcome = run("evaluate", *tables, "--baseline", more, "--baseline", third)
+    outcome = run("evaluate", *tables, "--baseline", more, "--baseline", third, "--test", "published")
+    assert any("overstates significance" in line for line in outcome.err)
     assert outcome.status == 0
     assert [line for line in outcome.out if line.startswith("against")] == [f"against {more}", f"against {third}"]
     assert sum(line.endswith("Holm") for line in outcome.out) == 2
@@ -101,17 +100,14 @@ def test_recordings_of_one_infant_are_not_taken_as_independent(run, tables):
     run("evaluate", *tables, "--quiet").refused('outcomes.csv: gives recordings of infant "x" different outcomes')
 
 
-def test_the_published_test_comes_with_its_warning(run, tables, more):
-    outcome = run("evaluate", *tables, "--baseline", more, "--test", "published")
-    assert outcome.status == 0
-    assert any("overstates significance" in line for line in outcome.err)
-
-
 def test_subgroups_and_the_threshold_of_a_sensitivity_are_printed(run, tables, more):
     outcome = run("evaluate", *tables, "--subgroups", "sex", "--at-sensitivity", 0.9)
     assert outcome.out[0].endswith("threshold 0.7")
     assert "f: 2 infants, 1 with outcome 1, threshold 0.7" in outcome.out
     assert "not given: 1 infants, 0 with outcome 1, threshold 0.7" in outcome.out
+    tables[1].write_text("id;outcome;age\n" + "".join(f"{i};{i % 2};{i}\n" for i in range(21)))
+    tables[0].write_text("id,risk\n" + "".join(f"{i},0.5\n" for i in range(21)))
+    run("evaluate", *tables, "--subgroups", "age", "--quiet").refused('has 21 different entries in column "age"')
 
 
 def test_an_evaluation_is_plotted(run, tables, more, tmp_path):
@@ -135,40 +131,18 @@ def test_options_of_evaluate_that_cannot_be_are_refused(run, tables, more, optio
     run("evaluate", *tables, *options, "--quiet").refused(re.escape(message))
 
 
-def test_a_threshold_at_a_sensitivity_needs_both_classes(run, tables):
-    tables[1].write_text("id;outcome\na;1\nb;1\n")
-    run("evaluate", *tables, "--at-sensitivity", 0.7, "--quiet").refused("one class only")
-
-
 @pytest.mark.parametrize(
     ("rows", "message"),
-    [("y,0.1\n", "holds no infant with a risk"), ("a,0.1\na,0.2\n", "some infants have several risks")],
+    [
+        ("y,0.1,1\n", "no infant of the first table"),
+        ("a,0.1,1\na,0.2,1\n", "some infants have several risks"),
+        ("a,0.9,0\n", "differ in the outcomes"),
+    ],
 )
 def test_risks_that_cannot_be_paired_are_refused(run, tables, more, rows, message):
-    more.write_text("id,risk\n" + rows)
-    run("evaluate", *tables, "--baseline", more, "--quiet").refused(message)
-
-
-def test_methods_without_a_common_infant_or_with_other_outcomes_are_refused(run, tables, more):
     tables[0].write_text("id,risk,outcome\na,0.9,1\nb,0.2,0\n")
-    for rows, message in (("c,0.9,1\n", "no infant of the first table"), ("a,0.9,0\n", "differ in the outcomes")):
-        more.write_text("id,risk,outcome\n" + rows)
-        run("evaluate", tables[0], "--baseline", more, "--quiet").refused(message)
-
-
-def test_a_column_of_many_entries_makes_no_subgroups(run, tables):
-    tables[1].write_text("id;outcome;age\n" + "".join(f"{i};{i % 2};{i}\n" for i in range(21)))
-    tables[0].write_text("id,risk\n" + "".join(f"{i},0.5\n" for i in range(21)))
-    run("evaluate", *tables, "--subgroups", "age", "--quiet").refused('has 21 different entries in column "age"')
-
-
-def test_a_cohort_is_assessed_and_evaluated(run, cohort, ensemble_folder, tmp_path):
-    outcome = run("assess", cohort, "-o", tmp_path / "out", "--ensemble", ensemble_folder, "--quiet")
-    assert outcome.status == 0
-    assert len(outcome.out) == 4
-    outcome = run("evaluate", tmp_path / "out" / "summary.csv", cohort / "outcomes.csv")
-    assert outcome.status == 0
-    assert outcome.out[0].startswith("4 infants, 2 with outcome 1")
+    more.write_text("id,risk,outcome\n" + rows)
+    run("evaluate", tables[0], "--baseline", more, "--quiet").refused(message)
 
 
 def test_the_risks_of_a_cross_validation_are_evaluated(run, tmp_path):
@@ -176,11 +150,6 @@ def test_the_risks_of_a_cross_validation_are_evaluated(run, tmp_path):
     outcome = run("evaluate", tmp_path / "out_of_fold.csv")
     assert outcome.out[0] == "2 infants, 1 with outcome 1, threshold 0.5"
     assert any("has no risk" in line for line in outcome.err)
-
-
-def test_two_files_of_one_id_in_a_summary_are_never_taken_for_one_infant(run, tables):
-    tables[0].write_text("file,id,value_name,value\nx/a.csv,a,risk,0.2\nx/b.csv,b,risk,0.9\ny/a.csv,a,risk,0.8\n")
-    run("evaluate", *tables, "--quiet").refused('lines 2 and 4 are both named "a"; give each file an id of its own')
 
 
 def test_a_checklist_holds_what_the_run_knows_and_says_what_is_not_reported(run, tables, more, tmp_path):
@@ -212,6 +181,7 @@ def test_the_checklist_of_out_of_fold_risks_tells_of_the_development(run, tmp_pa
         text = (tmp_path / "checklist.md").read_text()
         assert ("3 recordings, 2 runs" in text) == told
         assert ('method m, settings {"a\\|b": 1}' in text) == told
+        assert ("runs that did not train on it" in text) == told
     record["selection"] = {"optimistic": {"AUC": 0.9}, "nested": {"AUC": 0.75}}
     (tmp_path / "training.json").write_text(json.dumps(record))
     assert run("evaluate", risks, "--checklist", tmp_path / "checklist.md").status == 0
@@ -252,17 +222,13 @@ def test_clinical_tables_are_printed_and_written(run, clinic, tmp_path):
     with (folder / "table_one.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["entry"] for row in rows if row["column"] == "center"] == ["", "'=Oslo", "Chicago"]
-    assert any(re.match(r"mean of keypoints +24 +Spearman +1 ", line) for line in outcome.out)
-    assert any(re.match(r"usable +all +center +24 ", line) for line in outcome.out)
-
-
-def test_rows_of_clinical_tables_are_json_also_where_a_value_is_not_defined():
-    (row,) = records(threshold_table([0.2, 0.4], [0, 1], [0.3]))
-    cells = json.loads(json.dumps(row, allow_nan=False))
-    assert (cells["sensitivity"], cells["sensitivity_high"], cells["lr_positive"]) == (1, 1, None)
+    assert any(re.match(r" *mean of keypoints +24 +Spearman +1 ", line) for line in outcome.out)
+    assert any(re.match(r" *usable +all +center +24 ", line) for line in outcome.out)
 
 
 def test_clinical_tables_that_cannot_be_made_are_refused(run, clinic):
+    (row,) = records(threshold_table([0.2, 0.4], [0, 1], [0.3]))
+    assert json.loads(json.dumps(row, allow_nan=False))["lr_positive"] is None
     run("evaluate", *clinic, "--by", "clothing", "--quiet").refused('no entries in a column "clothing"; those with')
     run("evaluate", *clinic, "--by", "gmfcs:number", "--quiet").refused(
         '"gmfcs" has the entry "I", which is not a number'

@@ -19,15 +19,11 @@ def test_what_is_converted_and_back_is_what_it_was(run, good, infant, tmp_path, 
     outcome = run("convert", good, tmp_path / name, "--fps", 30)
     assert (outcome.status, outcome.out) == (0, [str(tmp_path / name)])
     assert run("convert", tmp_path / name, tmp_path / "back.npz", "--fps", 30).status == 0
+    assert run("convert", good, tmp_path / "coco.npz", "--fps", 30, "--to-skeleton", "coco-17").status == 0
+    assert readers.read(tmp_path / "coco.npz").skeleton.name == "coco-17"
     back = readers.read(tmp_path / "back.npz")
     assert (back.fps, back.skeleton.name) == (30, "in-motion-19")
     np.testing.assert_allclose(back.keypoints, infant.keypoints, atol=1e-3)
-
-
-def test_conversion_to_another_keypoint_set_tells_what_it_did(run, good, tmp_path):
-    outcome = run("convert", good, tmp_path / "b.npz", "--fps", 30, "--to-skeleton", "coco-17")
-    assert outcome.status == 0
-    assert readers.read(tmp_path / "b.npz").skeleton.name == "coco-17"
 
 
 @pytest.mark.parametrize(
@@ -113,6 +109,7 @@ def test_models_are_listed_for_reading(run):
     assert len(outcome.out) == 2
     assert re.search(r"st-gcn\s+in-motion-19\s+3,075,740\s+3,075,740\s+6.21\s+6.21\s+6.21\s+yes", outcome.out[1])
     run("models", "color").refused('unknown model "color"')
+    assert run("models", "mam").out[1].endswith("interpretation")
 
 
 def test_pose_networks_are_listed_for_both_skeletons(run):
@@ -126,10 +123,6 @@ def test_pose_networks_are_listed_for_both_skeletons(run):
     assert all(row["executed_flops"] < row["flops"] for row in rows)
     lines = run("models", "efficientpose-rt").out
     assert re.search(r"efficientpose-rt\s+in-motion-19\s+481,336\s+481,336\s+0.96\s+0.96\s+0.78\s+yes", lines[2])
-
-
-def test_a_network_of_which_only_the_outline_is_published_is_an_interpretation(run):
-    assert run("models", "mam").out[1].endswith("interpretation")
 
 
 MEASURED = {
@@ -158,22 +151,6 @@ def test_the_speed_of_a_network_is_measured_beside_a_matrix_product(run):
     assert found["program_mb"] > 1
 
 
-def test_speeds_are_a_row_for_each_combination(run, monkeypatch):
-    monkeypatch.setattr(speed, "measure", lambda config: MEASURED | vars(config))
-    sizes = ("--batch-size", 1, 64, "--precision", "float32", "bfloat16")
-    device, head, *rows = run("benchmark", "--model", "st-gcn", "kbest-gcn-2", *sizes).out
-    assert device == "a device, random weights"
-    assert head.split()[:4] == ["network", "precision", "devices", "batch"]
-    expected = [
-        [model, precision, "1", batch]
-        for model in ("st-gcn", "kbest-gcn-2")
-        for precision in ("float32", "bfloat16")
-        for batch in ("1", "64")
-    ]
-    assert [row.split()[:4] for row in rows] == expected
-    assert {tuple(row.split()[4:]) for row in rows} == {("1.5", "20.0", "3550.0", "100%", "2.00", "25.0%", "80")}
-
-
 def test_the_scaling_is_that_of_the_windows_of_a_device(run, monkeypatch):
     windows = {1: 20.0, 2: 30.0, 4: 80.0}
 
@@ -184,6 +161,10 @@ def test_the_scaling_is_that_of_the_windows_of_a_device(run, monkeypatch):
     monkeypatch.setattr("jax.local_device_count", lambda: 4)
     outcome = run("benchmark", "--model", "st-gcn", "--batch-size", 1, 8, "--devices", 4, 1, 2, "--json")
     found = [(row["devices"], row["batch_size"], row["scaling"]) for row in json.loads("\n".join(outcome.out))]
+    device, head, row = run("benchmark", "--model", "st-gcn", "--devices", 1).out
+    assert (device, head.split()[:4]) == ("a device, random weights", ["network", "precision", "devices", "batch"])
+    expected = ["st-gcn", "float32", "1", "8", "1.5", "160.0", "3550.0", "100%", "2.00", "25.0%", "80"]
+    assert row.split() == expected
     assert found == [(4, 1, 1.0), (4, 8, 1.0), (1, 1, 1.0), (1, 8, 1.0), (2, 1, 0.75), (2, 8, 0.75)]
 
 

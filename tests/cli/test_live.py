@@ -8,19 +8,14 @@ import signal
 import numpy as np
 import pytest
 
-from infantjax import formats as readers
 from infantjax.cli.options.video import VideoOptions
 from infantjax.clinic.live import frames as live
-from infantjax.clinic.live.assessor import LiveAssessor
 from infantjax.clinic.live.frames import LiveSource
-from infantjax.clinic.live.keypoints import INTERVAL, follow
-from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker
 from infantjax.pose.codec.heatmap import Points
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.video import write_video
-from infantjax.weights.ensemble import load_ensemble
 
 SECONDS, SIDE = 12, 64
 
@@ -88,20 +83,6 @@ def test_a_live_file_is_assessed_as_the_file_is_and_windows_are_told_in_time(
     run("assess", "--live", numbered, *options, tmp_path / "live").refused(r"clip\.keypoints\.csv: exists; use --over")
 
 
-def test_a_stream_of_the_network_is_assessed_as_the_file_is(
-    run, numbered, reader, streamed, ensemble_folder, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(live, "WAITING", 30 * SECONDS)
-    options = ("--ensemble", ensemble_folder, "-o")
-    outcome = run("assess", "--live", streamed(numbered), *options, tmp_path / "live")
-    assert outcome.status == 0, outcome.err
-    assert run("assess", numbered, *options, tmp_path / "file").status == 0
-    records = [json.loads((tmp_path / name).read_text("utf-8")) for name in ("live/127_0_0_1.json", "file/clip.json")]
-    assert records[0]["time_series"] == records[1]["time_series"]
-    assert len([line for line in outcome.out if " risk in a window: " in line]) == 3
-    assert (tmp_path / "live" / "127_0_0_1.html").exists()
-
-
 @pytest.mark.parametrize("how", ["signal", "seconds"])
 def test_a_stopped_source_has_a_complete_report(how, run, numbered, reader, ensemble_folder, tmp_path):
     before = signal.getsignal(signal.SIGINT)
@@ -117,22 +98,6 @@ def test_a_stopped_source_has_a_complete_report(how, run, numbered, reader, ense
     assert record["time_series"]["windows"]
     assert any(note.startswith("was stopped after") for note in record["notes"])
     assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_results_come_at_most_a_second_and_the_frames_in_work_late(numbered, ensemble_folder, clock):
-    source = LiveSource(numbered, clock=clock, sleep=clock.sleep)
-    late, windows = [], []
-
-    def report(update):
-        late.append(source.elapsed - update.seconds)
-        windows.extend(update.windows)
-
-    assessor = LiveAssessor(EnsembleGcnAssessor(load_ensemble(ensemble_folder)))
-    recording = follow(source, Reader(), assessor, report)
-    assert recording.frames == 30 * SECONDS
-    assert len(late) >= SECONDS - 1
-    assert max(late) <= INTERVAL + (os.cpu_count() + 8) / 30
-    assert [window.start for window in windows] == [0, 2.5, 5]
 
 
 @pytest.mark.parametrize(
@@ -152,13 +117,3 @@ def test_live_options_that_cannot_be_are_refused(options, message, run, numbered
     given = [text.format(clip=numbered) for text in options]
     outcome = run("assess", *given, "--ensemble", ensemble_folder, "-o", tmp_path / "out", "--quiet")
     outcome.refused(message)
-
-
-def test_keypoints_of_a_camera_are_kept_and_give_the_same_value(run, reader, ensemble_folder, tmp_path):
-    """Frames of another size, as fast as they come; the stand-in sees one frame, so nothing moves."""
-    camera = "lavfi:color=black:size=64x64:rate=30:duration=8"
-    options = ("--ensemble", ensemble_folder, "-o", tmp_path / "out")
-    outcome = run("assess", "--live", camera, *options)
-    assert outcome.status in (1, 2)
-    (kept,) = (tmp_path / "out").glob("*.keypoints.csv")
-    assert readers.read(kept).skeleton is IN_MOTION_19

@@ -100,11 +100,13 @@ def test_a_folder_of_videos_is_estimated_and_what_is_there_is_kept(run, videos, 
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
 
 
-def test_the_overlay_of_a_picture_is_a_picture(run, videos, pose_weights, tmp_path):
+def test_the_overlay_of_a_picture_is_a_picture(run, videos, pose_weights, ensemble_folder, tmp_path):
     picture = videos.write(
         tmp_path / "a.png", frames=1, codec="png", pix_fmt="rgb24", format="image2", options={"update": "1"}
     )
     options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0, "--overlay")
+    refused = ("--ensemble", ensemble_folder, "--pose-weights", pose_weights, "-o", tmp_path / "out", "--quiet")
+    run("assess", picture, *refused).refused("is an image, which shows no movement")
     outcome = run("pose", tmp_path / "*.png", "-o", tmp_path / "out", *options)
     overlay = tmp_path / "out" / "a.overlay.png"
     assert outcome.out == [str(tmp_path / "out" / "a.csv"), str(overlay)], outcome.err
@@ -136,10 +138,6 @@ def test_published_weights_become_a_folder_that_is_checked(run, clip, pose_weigh
     run("convert", pose_weights, folder).refused("network: exists")
 
 
-def test_a_keypoint_file_is_no_video(run, good, pose_weights, tmp_path):
-    run("pose", good, "--weights", pose_weights, "-o", tmp_path / "a.csv").refused("is no video or image")
-
-
 def test_a_video_is_assessed_with_the_weights_of_a_pose_network(run, videos, pose_weights, ensemble_folder, tmp_path):
     """The way from a video to a report; the keypoints of random weights mean nothing, which the program says."""
     videos.write(tmp_path / "walk.mp4", frames=54, fps=10, height=64, width=64)
@@ -158,16 +156,6 @@ def test_a_video_is_assessed_with_the_weights_of_a_pose_network(run, videos, pos
     again = run("assess", kept, *options[:-1], tmp_path / "again", "--force")
     assert json.loads((tmp_path / "again" / "walk.json").read_text("utf-8"))["headline"] == document["headline"]
     assert again.status == 0
-
-
-def test_a_video_that_is_too_slow_or_a_picture_is_not_assessed(run, videos, pose_weights, ensemble_folder, tmp_path):
-    slow = videos.write(tmp_path / "slow.mp4", frames=8, fps=2)
-    options = ("--ensemble", ensemble_folder, "--pose-weights", pose_weights, "-o", tmp_path / "out", "--quiet")
-    run("assess", slow, *options).refused("frames per second; give at least 5")
-    picture = videos.write(
-        tmp_path / "a.png", frames=1, codec="png", pix_fmt="rgb24", format="image2", options={"update": "1"}
-    )
-    run("assess", picture, *options).refused("is an image, which shows no movement")
 
 
 def test_a_network_is_exported_once_and_a_missing_runtime_is_one_line(run, clip, pose_weights, tmp_path, monkeypatch):
@@ -194,6 +182,5 @@ def test_a_network_that_no_other_runtime_knows_is_computed_by_jax(run, clip, pos
 
     monkeypatch.setattr("infantjax.pose.estimation.tracker.exported_maps", unknown)
     options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0)
-    assert run("pose", clip, "-o", tmp_path / "a.csv", *options).status == 0
-    assert run("pose", clip, "-o", tmp_path / "b.csv", *options, "--runtime", "jax").status == 0
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    outcome = run("pose", clip, "-o", tmp_path / "a.csv", *options)
+    assert outcome.status == 0, outcome.err

@@ -52,8 +52,10 @@ def test_raters_are_measured_by_the_sheets_that_they_got(run, assessed, tmp_path
     assert found["gains"]["ann"]["accuracy"]["value"] == 0.25
     assert (found["gains"]["ann"]["gained"], found["fleiss"]) == (1, 1.0)
     assert "share of positive answers" in "\n".join(run("raters", "evaluate", key, *alone).out)
-    run("raters", "evaluate", key, helped, "--with-help", *alone).refused("bob, who has no sheet without help")
-    run("raters", "evaluate", key, alone[0], helped).refused("has the name of another rater's sheet")
+    run("raters", "evaluate", key, helped, "--with-help", *alone).refused(
+        "bob has a sheet with help, and none of this name without"
+    )
+    run("raters", "evaluate", key, alone[0], helped).refused("sheets: are of one name")
     run("raters", "clips", assessed, "-o", study, *keypoints).refused("exists")
     inside = ("--key", tmp_path / "new" / "key.csv")
     run("raters", "clips", assessed, "-o", tmp_path / "new", *keypoints, *inside).refused("lies in the folder")
@@ -63,7 +65,7 @@ def test_raters_are_measured_by_the_sheets_that_they_got(run, assessed, tmp_path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--highest", -1), "must be at least 0"),
+        (("--highest", -1), "highest must be within 0"),
         (("--seconds", 60), "lasts 6 s, a clip 60 s"),
         (("--videos", "absent.mp4"), "has no video of its name"),
     ],

@@ -145,15 +145,6 @@ def test_heads_are_blurred_by_the_keypoints(sources, results, tmp_path):
         write_clips([alone], tmp_path, ClipOptions(hide_heads=True))
 
 
-def test_without_a_video_the_skeleton_is_drawn(results, tmp_path):
-    (source,) = find_sources([results / "anna.json"])
-    assert source.video is None
-    write_clips([source], tmp_path, ClipOptions(1, 0, 0))
-    (first, *_) = open_frames(tmp_path / "clip_001.mp4")
-    assert (first.height, first.width) == (512, 512)
-    assert 0.5 < (first.pixels().min(axis=-1) > 240).mean() < 1
-
-
 def test_files_that_do_not_belong_together_are_refused(results, tmp_path, clip):
     other = clip.rename(tmp_path / "anna.mp4")
     with pytest.raises(InputError, match=r"anna\.json: is of another file than anna\.mp4"):

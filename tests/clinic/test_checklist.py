@@ -1,8 +1,6 @@
 """TRIPOD+AI and PROBAST+AI as tables."""
 
-import json
 import re
-from collections import Counter
 
 import pytest
 
@@ -21,21 +19,6 @@ def probast_rows(facts: dict[str, str]) -> list[list[str]]:
     return rows[2:]
 
 
-@pytest.fixture
-def facts(tmp_path):
-    """What the evaluation of a table knows, by its name, with a record of training beside it or without."""
-
-    def collect(name: str, record: dict[str, object] | None = None) -> dict[str, str]:
-        path = tmp_path / name
-        path.write_text("id,risk\n")
-        if record is not None:
-            path.with_name("training.json").write_text(json.dumps(record))
-        found, precisions = risk.evaluate(RISKS, OUTCOMES, resamples=20), sample_size.precision(RISKS, OUTCOMES)
-        return checklist.collect_facts(found, precisions, {"risks": path}, {"at_sensitivity": None, "problems": ["x"]})
-
-    return collect
-
-
 @pytest.mark.parametrize(("part", "total"), [("development", 16), ("evaluation", 18)])
 def test_probast_has_the_published_questions_of_both_parts(part, total):
     numbers = [row[0].removeprefix(f"{part} ") for row in probast_rows({}) if row[0].startswith(part)]
@@ -45,32 +28,18 @@ def test_probast_has_the_published_questions_of_both_parts(part, total):
     assert numbers.count("applicability") == 3
 
 
-def test_probast_has_four_domains_and_applicability_in_all_but_the_analysis():
-    rows = probast_rows({})
-    assert len(rows) == 16 + 18 + 2 * 3
-    applicability = Counter(section for item, section, *_ in rows if item.endswith("applicability"))
-    assert applicability == {"participants and data sources": 2, "predictors": 2, "outcome": 2}
-    assert {row[1] for row in rows} == {*applicability, "analysis"}
-
-
 def test_nothing_is_reported_where_nothing_is_known():
     assert {row[3] for row in probast_rows({})} == {"not reported"}
 
 
-def test_an_evaluation_answers_what_it_knows_and_nothing_of_the_development(facts):
-    known = {item: answer for item, _, _, answer in probast_rows(facts("risks.csv")) if answer != "not reported"}
+def test_an_evaluation_answers_what_it_knows_and_nothing_of_the_development(tmp_path):
+    path, settings = tmp_path / "risks.csv", {"at_sensitivity": None, "problems": ["x"]}
+    path.write_text("id,risk\n")
+    found, precisions = risk.evaluate(RISKS, OUTCOMES, resamples=20), sample_size.precision(RISKS, OUTCOMES)
+    facts = checklist.collect_facts(found, precisions, {"risks": path}, settings)
+    known = {item: answer for item, _, _, answer in probast_rows(facts) if answer != "not reported"}
     assert set(known) == {f"evaluation {number}" for number in ("1.1", "4.2", "4.3", "4.4", "4.7")}
     assert "5 infants, 2 with outcome 1" in known["evaluation 4.2"]
     assert "1 rows without a risk or an outcome" in known["evaluation 4.3"]
     assert known["evaluation 4.4"].startswith("2 of 5 infants have outcome 1")
     assert "calibration_slope" in known["evaluation 4.7"]
-
-
-def test_out_of_fold_risks_also_answer_for_the_development(facts):
-    record = {"method": "m", "settings": {}, "runs": [{}, {}], "cohort": {"recordings": 3, "sha256": "0" * 64}}
-    answers = {item: answer for item, _, _, answer in probast_rows(facts("out_of_fold.csv", record))}
-    assert answers["development 4.1"] == "3 recordings, 2 runs"
-    assert answers["development 4.5"].startswith("method m")
-    assert "runs that did not train on it" in answers["evaluation 4.5"]
-    assert "held-out recordings may have chosen the epoch" in answers["evaluation 4.6"]
-    assert answers["development 1.1"] == answers["development 4.4"] == answers["evaluation 3.3"] == "not reported"

@@ -29,9 +29,6 @@ def test_a_kind_can_be_asked_for():
     assert entries_of(to_column("center", list("7612345"), "category")) == list("1234567")
     with pytest.raises(ValueError, match='"x" has the entry "IV", which is not a number'):
         to_column("x", ["1", "IV"], "number")
-
-
-def test_texts_that_are_all_different_make_no_groups():
     with pytest.raises(ValueError, match="has 21 different entries, at most 20"):
         to_column("name", [f"infant {number}" for number in range(21)])
 

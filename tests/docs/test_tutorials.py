@@ -60,6 +60,7 @@ def run(pages: list[Path], folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow  # building the pages runs them too
 def test_the_programs_of_the_guide_and_of_the_readme_run(tmp_path):
     assert "README" in run(GUIDE, tmp_path)
 

@@ -13,7 +13,8 @@ from infantjax.methods import registry
 from infantjax.methods.baby_moves import preprocessing as phones
 from infantjax.methods.mam import preprocessing as motion
 from infantjax.methods.mam.inference import frequency, localize, video_logit
-from infantjax.report import Row, schema
+from infantjax.report import schema
+from infantjax.report.table import Row
 from infantjax.weights.ensemble import load_ensemble
 
 NETWORKS = ("mam", "baby-moves", "sma-cnn", "cp-gcn-29")

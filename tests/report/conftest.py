@@ -170,12 +170,6 @@ FLAGS = (
 """A browser that shows a file and speaks to nobody."""
 
 
-@pytest.fixture(scope="session")
-def browser_flags() -> tuple[str, ...]:
-    """Flags for a browser that shows a file and speaks to nobody."""
-    return FLAGS
-
-
 class Tab:
     """One page in a Chromium that is driven by its debugging protocol over a pipe (no port, no library)."""
 
@@ -261,11 +255,6 @@ class Tab:
         """Exceptions and log entries since the page was opened."""
         self.run("0")
         return [e["params"] for e in self.events if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded")]
-
-    def screenshot(self) -> bytes:
-        """The whole page as PNG."""
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        return base64.b64decode(shot["data"])
 
     def pdf(self) -> bytes:
         return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"])

@@ -14,9 +14,8 @@ from infantjax.recording.recording import Recording
 from infantjax.report import film
 from infantjax.report.film import FilmOptions, film_of
 from infantjax.report.page import to_html
-from infantjax.video.drawing import hide_head
 from infantjax.video.reading import find_sources, open_frames
-from infantjax.video.writing import write_overlay, write_video
+from infantjax.video.writing import write_video
 
 FPS, SECONDS, SIDE = 10.0, 12, 96
 JOINTS = skeletons.IN_MOTION_19.joints
@@ -113,42 +112,12 @@ def test_the_page_of_hidden_heads_plays_a_blurred_copy_and_never_the_video(recor
     assert find_sources([path.parent]) == [path]  # a copy is no further video
 
 
-def test_the_overlay_hides_heads_if_asked(tmp_path):
-    path, recording = noisy(tmp_path)
-    overlays = {}
-    for hide in (False, True):
-        target = tmp_path / f"{hide}.overlay.mp4"
-        write_overlay(open_frames(path), recording.keypoints, recording.skeleton, target, hide_heads=hide)
-        overlays[hide] = next(iter(open_frames(target))).pixels().astype(float)
-    beside_the_nose = np.s_[17:23, 12:17]
-    assert overlays[True][beside_the_nose].std() < 0.4 * overlays[False][beside_the_nose].std()
-    assert np.abs(overlays[True][60:] - overlays[False][60:]).mean() < 15
-
-
 def test_a_recording_without_a_value_and_a_video_that_cannot_be_read_have_no_stills(clip, record, tmp_path):
     path, recording = clip
     assert film_of(path, recording, record | {"time_series": None}, path.parent / "a.html").stills == ()
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     assert film_of(broken, recording, record, tmp_path / "a.html").stills == ()
-
-
-def test_the_head_is_blurred_and_the_rest_is_not():
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 255, (200, 200, 3), dtype=np.uint8)
-    points = np.full((19, 2), np.nan)
-    for name, point in {
-        "nose": (100, 50),
-        "left_ear": (115, 45),
-        "pelvis": (100, 130),
-        "left_ankle": (110, 190),
-    }.items():
-        points[JOINTS.index(name)] = point
-    hidden = hide_head(image, points, skeletons.IN_MOTION_19)
-    assert hidden[40:60, 90:120].std() < 0.2 * image[40:60, 90:120].std()
-    np.testing.assert_array_equal(hidden[110:], image[110:])
-    # Without a point of the head nobody knows where it is.
-    assert hide_head(image, np.full((19, 2), np.nan), skeletons.IN_MOTION_19).std() < 0.2 * image.std()
 
 
 @pytest.mark.parametrize("options", [FilmOptions(), FilmOptions(embed_video=True), FilmOptions(hide_heads=True)])

@@ -19,7 +19,7 @@ from infantjax.evaluation.risk_calibration import CohortRisks
 from infantjax.recording.movement import LimbMovement
 from infantjax.report import body, charts, schema, text
 from infantjax.report.glance import Glance
-from infantjax.report.page import _script_json, index_html
+from infantjax.report.page import index_html
 from infantjax.report.table import Row
 
 HOSTILE = (
@@ -80,11 +80,11 @@ def data_of(page):
 
 @pytest.fixture(scope="module")
 def page(factory):
-    return to_html(factory())
+    return factory().to_html()
 
 
 def test_equal_assessments_give_equal_bytes(factory, page):
-    assert to_html(factory()) == page
+    assert factory().to_html() == page
 
 
 def test_the_page_asks_nobody_for_anything(page):
@@ -93,6 +93,8 @@ def test_the_page_asks_nobody_for_anything(page):
         r"https?:|\bsrc\s*=|@import|url\(|<(img|iframe|object|embed|base|form)\b|srcset", without_movement
     )
     assert re.findall(r'href="([^"]*)"', without_movement) == ["data:,", "#limits"]
+    assert not re.search(r"20[2-9]\d-\d\d-\d\d|\d\d:\d\d:\d\d", without_movement)  # no time stamp
+    assert len(page.encode()) < 1_000_000  # of three minutes at 30 frames a second
 
 
 def test_the_page_allows_one_script_and_nothing_else(page):
@@ -101,10 +103,6 @@ def test_the_page_allows_one_script_and_nothing_else(page):
     assert "script-src 'sha256-" in policy
     assert "img-src data:" in policy
     assert re.search(r"script-src[^;]*unsafe", policy) is None
-
-
-def test_the_page_holds_no_time_stamp(page):
-    assert not re.search(r"20[2-9]\d-\d\d-\d\d|\d\d:\d\d:\d\d", re.sub(r'"positions":"[^"]*"', "", page))
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -133,28 +131,16 @@ def test_a_hostile_text_stays_text_wherever_it_stands(factory, hostile):
     page.encode("utf-8")
     if hostile.isprintable():
         assert "".join(Elements(page).texts).count(hostile) >= 9
-
-
-@pytest.fixture(scope="module")
-def plain_outline(factory):
-    return outline(to_html(factory(2, frames=5, name="x")))
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.text(max_size=40))
-def test_no_name_changes_the_elements_of_the_page(factory, plain_outline, name):
-    assert outline(to_html(factory(2, frames=5, name=name))) == plain_outline
-
-
-def test_the_title_holds_no_marks_that_turn_the_text(factory):
-    page = to_html(factory(2, frames=5, name="a\u202eb\nc"))
-    assert re.search("<title>(.*?)</title>", page)[1] == "ab c: movement assessment"
-
-
-def test_data_cannot_end_their_script_element(factory):
-    page = to_html(factory(2, frames=5, certainty=None, classes=None, positive=None))
     assert "<" not in re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1]
-    assert str(_script_json({"</script><!--": ["<script>", "\u2028"]})).count("<") == 0
+
+    def index_with(value):
+        record = factory(2, frames=5, name=value, metadata={"infant": value}).to_dict()
+        return index_html([Glance.of(Row.of(value, record, value, page="a.html"), record)])
+
+    assert outline(index_with(hostile)) == outline(index_with("harmless"))
+    index_with(hostile).encode("utf-8")
+    title = re.search("<title>(.*?)</title>", to_html(factory(2, frames=5, name="a\u202eb\nc")))[1]
+    assert title == "ab c: movement assessment"
 
 
 def test_the_caveat_is_short_in_the_banner_which_links_to_the_whole_of_it_said_once(page, factory):
@@ -163,13 +149,10 @@ def test_the_caveat_is_short_in_the_banner_which_links_to_the_whole_of_it_said_o
     assert page.count(html.escape(factory().statement)) == 1
     assert html.escape(factory().statement) in page[page.index('id="limits"') :]
     assert "@bottom-left" in page
-
-
-def test_validated_weights_have_no_banner(factory):
-    page = to_html(factory(validated=True, statement="Validated in the study of 2030."))
-    assert 'class="banner"' not in page
-    assert "Not validated" not in page
-    assert "Validated in the study of 2030." in page
+    validated = to_html(factory(2, frames=5, validated=True, statement="Validated in the study of 2030."))
+    assert 'class="banner"' not in validated
+    assert "Not validated" not in validated
+    assert "Validated in the study of 2030." in validated
 
 
 def test_the_risk_is_shown_with_its_words_and_threshold(page):
@@ -186,17 +169,14 @@ def test_readers_meet_plain_words_only(page):
         assert not re.search(jargon, shown), jargon
 
 
-@pytest.mark.parametrize("windows", [1, 2, 2000])
+@pytest.mark.parametrize("windows", [1, 2, 300])
 def test_any_number_of_windows_is_drawn(factory, windows):
     page = to_html(factory(windows, frames=10))
     assert len(data_of(page)["windows"]) == windows
     assert len(re.findall(r"<tr><td>\d", page)) == windows
     assert ('class="many"' in page) == (windows > 200)
     assert "nan" not in re.search(r'<svg class="lines".*?</svg>', page, re.DOTALL)[0]
-
-
-def test_a_window_alone_is_drawn_over_its_length(factory):
-    assert 'class="median" d="M0.00 ' in to_html(factory(1, frames=10))
+    assert 'class="median" d="M0.00 ' in page or windows > 1  # alone it is drawn over its length
 
 
 def test_the_line_is_broken_where_windows_have_no_figures(factory):
@@ -228,12 +208,9 @@ def test_nothing_known_still_gives_a_page(factory):
     assert "No risk could be computed" in page
     assert "no position is known" in page
     assert not re.search(r"\bnan\b", re.sub(r'"positions":"[^"]*"', "", page))
-
-
-def test_no_movement_still_gives_a_page(factory):
-    page = to_html(factory(1, movement=np.zeros((0, 19, 2), np.float32)))
-    assert data_of(page)["movement"]["frames"] == 0
-    assert re.search(r'id="play"[^>]*disabled', page)
+    still = to_html(factory(1, movement=np.zeros((0, 19, 2), np.float32)))
+    assert data_of(still)["movement"]["frames"] == 0
+    assert re.search(r'id="play"[^>]*disabled', still)
 
 
 def test_contributions_of_zero_are_drawn_small_and_dark_and_not_named(factory):
@@ -325,27 +302,16 @@ def test_the_body_fills_its_drawing_though_one_track_was_lost_far_away(factory):
     assert (np.ptp(pose.still, axis=0) > 100).all()
 
 
-def test_y_points_upwards(factory):
-    still = dict(zip(factory().contributions, pose_of(factory()).still[:, 1]))
-    assert still["nose"] < still["pelvis"] < still["left_ankle"]
-
-
 def test_the_sides_of_the_infant_are_named(factory, page):
     pose = re.search(r'<svg id="pose".*?</svg>', page, re.DOTALL)[0]
     assert pose.index("infant’s right") < pose.index("infant’s left")
     assert "the infant’s right is on the left" in page
-
-
-def test_a_mirrored_video_is_noticed(factory):
-    page = to_html(factory(movement=factory().movement * np.float32([-1, 1])))
-    pose = re.search(r'<svg id="pose".*?</svg>', page, re.DOTALL)[0]
+    mirrored = to_html(factory(movement=factory().movement * np.float32([-1, 1])))
+    pose = re.search(r'<svg id="pose".*?</svg>', mirrored, re.DOTALL)[0]
     assert pose.index("infant’s left") < pose.index("infant’s right")
-    assert "may be mirrored" in page
-
-
-def test_three_minutes_at_30_hertz_stay_below_a_megabyte(factory, page):
-    assert factory().movement.shape[0] == 5400
-    assert len(page.encode()) < 1_000_000
+    assert "may be mirrored" in mirrored
+    still = dict(zip(factory().contributions, pose_of(factory()).still[:, 1]))
+    assert still["nose"] < still["pelvis"] < still["left_ankle"]  # y points upwards
 
 
 def test_an_hour_is_thinned_to_fit(factory):
@@ -368,9 +334,6 @@ def test_a_skeleton_of_ones_own_is_drawn_without_bones(factory):
     pose = re.search(r'<svg id="pose".*?</svg>', page, re.DOTALL)[0]
     assert pose.count("<circle") == 5
     assert "<line" not in pose
-
-
-def test_a_movement_of_another_skeleton_is_refused(factory):
     with pytest.raises(ValueError, match="the movement has 5 joints, skeleton in-motion-19 19"):
         to_html(factory(movement=factory().movement[:, :5]))
 
@@ -499,14 +462,3 @@ def test_the_index_links_every_page_and_says_why_others_failed(factory):
     assert page.count(factory().statement) == 1
     assert page.count("<script") == 1
     assert "script-src 'sha256-" in page
-
-
-@pytest.mark.parametrize("hostile", HOSTILE)
-def test_a_hostile_text_stays_text_in_the_index(factory, hostile):
-    def page_with(value):
-        record = factory(2, frames=5, name=value, metadata={"infant": value}).to_dict()
-        return index_html([Glance.of(Row.of(value, record, value, page="a.html"), record)])
-
-    page = page_with(hostile)
-    assert outline(page) == outline(page_with("harmless"))
-    page.encode("utf-8")

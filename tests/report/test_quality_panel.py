@@ -74,10 +74,6 @@ def test_of_many_faults_the_page_shows_the_first_and_counts_the_others(factory):
     assert "15 more are in the JSON file." in shown
 
 
-def test_without_measures_there_is_no_panel(factory):
-    assert "h-quality" not in factory(4).to_html()
-
-
 def test_a_recording_that_is_not_assessable_has_reasons_and_its_movement_but_no_value(refused):
     found = refused("only 12 of 60 seconds are usable", "practically nothing moves")
     record, page = found.to_dict(), found.to_html()

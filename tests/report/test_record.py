@@ -21,7 +21,7 @@ def validator():
     return jsonschema.Draft202012Validator(record.schema())
 
 
-@pytest.mark.parametrize("windows", [1, 71, 2000])
+@pytest.mark.parametrize("windows", [1, 71])
 def test_records_follow_the_published_schema(validator, factory, windows):
     validator.validate(json.loads(canonical_json(factory(windows, frames=30).to_dict())))
 
@@ -62,10 +62,8 @@ def test_the_record_holds_what_the_assessment_says(factory):
     assert [member["index"] for member in result["members"]] == [*range(7), *range(7)]
     assert result["contributions"]["left_wrist"] == 0.83
     assert "movement" not in result
-
-
-def test_an_infant_on_the_other_side_is_no_cp(factory):
     assert factory(positive=False).to_dict()["decision"] == "no CP"
+    assert factory(name="infant \udce9.csv").to_dict()["name"] == "infant \ufffd.csv"
 
 
 def test_every_rule_gives_a_reason_for_every_level():
@@ -120,11 +118,6 @@ def test_a_value_that_json_cannot_hold_is_named(factory):
         factory(metadata={"camera": ["left", object()]}).to_dict()
 
 
-def test_half_a_surrogate_pair_is_replaced(factory):
-    assert factory(name="infant \udce9.csv").to_dict()["name"] == "infant \ufffd.csv"
-    assert record.plain("\U0001f476") == "\U0001f476"
-
-
 def test_weights_that_are_not_validated_always_bring_a_caveat(factory):
     assert factory(statement="  ").to_dict()["statement"] == record.UNVALIDATED
     assert factory(statement="Only simulated.").to_dict()["statement"] == "Only simulated."
@@ -137,11 +130,8 @@ def test_an_assessment_is_saved_by_the_suffix_of_the_path(factory, tmp_path, suf
     assessment.save(tmp_path / f"a{suffix}")
     written = (tmp_path / f"a{suffix}").read_text("utf-8")
     assert written == (canonical_json(assessment.to_dict()) if suffix == ".json" else assessment.to_html())
-
-
-def test_another_suffix_is_refused(factory, tmp_path):
     with pytest.raises(ValueError, match=r"is saved as \.json or \.html, got '.*a\.pdf'"):
-        factory(2, frames=5).save(tmp_path / "a.pdf")
+        assessment.save(tmp_path / "a.pdf")
 
 
 def test_an_assessment_prints_in_one_line(factory):

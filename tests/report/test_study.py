@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from infantjax.errors import InputError
-from infantjax.report.study import Chart, Section, Series, study_html
+from infantjax.report.page import study_html
+from infantjax.report.study import Chart, Section, Series
 from infantjax.report.training import training_html
 
 HOSTILE = "</title><script>document.documentElement.dataset.owned=1</script>\"' onload='1"
@@ -78,18 +79,12 @@ def test_the_ensemble_of_a_search_lists_the_runs_of_every_architecture(folder):
     page = training_html(path, "Ensemble", "")
     assert headings(page) == ["ROC", "Calibration", "Runs"]
     assert re.findall(r"<td><bdi>(\d\.\d)</bdi>", page) == ["1.0", "1.1", "2.0", "2.1"]
-
-
-def test_one_outcome_alone_has_no_roc(folder):
-    path = folder()
     table = (path / "out_of_fold.csv").read_text()
     (path / "out_of_fold.csv").write_text(re.sub(r",1,(0\.)", r",0,\1", table))
-    assert "ROC" not in headings(training_html(path, "Ensemble", ""))
-
-
-def test_a_folder_that_holds_no_training_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"training\.json: cannot be read"):
-        training_html(tmp_path, "Ensemble", "")
+    assert headings(training_html(path, "Ensemble", "")) == ["Calibration", "Runs"]  # of one outcome
+    (path / "training.json").unlink()
+    with pytest.raises(InputError, match=r"cannot be read .*training\.json"):
+        training_html(path, "Ensemble", "")
 
 
 def test_names_and_statements_stay_text():

@@ -6,25 +6,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from infantjax import places
+from infantjax.assessment import batch
+from infantjax.assessment.assessor import Assessor
 from infantjax.assessment.gate import APPROXIMATED, QualityOptions
 from infantjax.cli.assessment.live import LiveOptions, Report, stopped_by_signals
 from infantjax.cli.options import common
 from infantjax.cli.options.methods import MethodName
 from infantjax.cli.options.video import RESULTS, VideoOptions
+from infantjax.clinic.live.assessor import LiveAssessor
+from infantjax.clinic.live.frames import LiveSource
+from infantjax.clinic.visits import describe
 from infantjax.errors import InputError, one_line, printable
 from infantjax.evaluation.risk_calibration import RiskOptions
-from infantjax.progress import LOGGER
+from infantjax.formats.outcomes import read_metadata
+from infantjax.methods import registry
+from infantjax.pose.estimation.writing import beside_report
+from infantjax.progress import LOGGER, Progress
 from infantjax.report.film import FilmOptions
+from infantjax.report.table import Row
+from infantjax.skeletons import SKELETONS
+from infantjax.weights import bundled
+from infantjax.weights.ensemble import load_ensemble
 
-if TYPE_CHECKING:
-    from infantjax.assessment import batch
-    from infantjax.assessment.assessor import Assessor
-    from infantjax.clinic.live.frames import LiveSource
-    from infantjax.report.table import Row
+_OF_METHODS = {name: name for name in ("contributions_of", "explain", "scale", "score_name")}
+_OF_METHODS |= {"certainty": "rule", "exact_contributions": "exact", "lift": "lifter"}
+"""Options that only some methods have -> what their assessors call them."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +55,6 @@ class ReadOptions(common.FileOptions):
         """
         super().check()
         if self.skeleton is not None:
-            from infantjax.skeletons import SKELETONS
-
             common.require_known("--skeleton", self.skeleton, SKELETONS)
 
 
@@ -74,8 +83,6 @@ class Assess(common.Command):
     """Table with a column id: what a network reads beside keypoints (age, ...) and what reports should show."""
     threshold: float | None = None
     """Decision threshold of a risk, 0..1; the ensemble's own if not given."""
-    threshold_file: Annotated[Path | None, arg(metavar="FILE")] = None
-    """Text file that holds only the threshold."""
     certainty: Literal["fraction", "quartile"] = "fraction"
     """Graph networks: rule of the certainty, of the paper or of the reference implementation."""
     strict: bool = False
@@ -105,35 +112,25 @@ class Assess(common.Command):
 
     def run(self) -> int:
         """Assess every recording."""
-        from infantjax import places
-        from infantjax.assessment import batch
-        from infantjax.formats.outcomes import read_metadata
-        from infantjax.progress import Progress
-        from infantjax.weights import bundled
-
         self.files.check()
-        table = read_metadata(self.metadata) if self.metadata else {}
         wanted = self.cluster if self.camera.live is None else None  # before JAX starts its threads
         engine = common.join_cluster(wanted, self.output) if wanted is not None else None
         common.prepare_process()
-        assessor = self._assessor().with_risk_options(self.meaning)
         excluded = {"INPUT": self.inputs != (), "--cluster": self.cluster is not None}
         source = self.camera.open(self.files.fps, self.video, excluded)
-        from infantjax.clinic.visits import describe
-
         paths = batch.find_recordings(self.inputs) if source is None else [source.path]
-        options = self._read_options(paths, source, assessor, table)
+        assessor, options = self._prepared(paths, source)
         count, cluster = len(paths), None
         if engine is not None:
             videos = tuple(filter(batch.needs_tracker, paths))[:1]
-            cluster = engine, partial(_assessor_and_options, replace(self, inputs=(), cluster=None), videos)
+            cluster = engine, partial(_prepared, replace(self, inputs=(), cluster=None), videos)
         with stopped_by_signals(source), Progress(count, "assessing", quiet=self.quiet or count == 1) as progress:
 
             def report(done: int, row: "Row") -> None:
                 progress.update(done, row.file)
                 places.publish_progress(self.output, pause=60)
 
-            also_read = (self.metadata, self.threshold_file, self.ensemble, self.video.weights, self.lift)
+            also_read = (self.metadata, self.ensemble, self.video.weights, self.lift)
             rows = batch.assess_files(
                 paths,
                 self.output,
@@ -172,46 +169,44 @@ class Assess(common.Command):
             return 2
         return 1 if failed or refused else 0
 
-    def _read_options(
-        self, paths: Sequence[Path], source: "LiveSource | None", assessor: "Assessor", table: dict[str, Any]
-    ) -> "batch.ReadOptions":
-        """How the inputs become recordings."""
-        from infantjax.assessment import batch
-
+    def _prepared(
+        self, paths: Sequence[Path], source: "LiveSource | None" = None
+    ) -> "tuple[Assessor, batch.ReadOptions]":
+        """The assessor, and how the inputs become recordings."""
+        table = read_metadata(self.metadata) if self.metadata else {}
+        assessor = self._assessor().with_risk_options(self.meaning)
         tracker: Any = None
         if source is not None:
-            from infantjax.clinic.live.assessor import LiveAssessor
+            from infantjax.clinic.live.keypoints import live_beside_report
 
-            live, report = LiveAssessor(assessor, self.gate), Report(source, quiet=self.quiet)
-            tracker = self.camera.tracker(self.video, live, report, overwrite=self.overwrite)
+            live, report, config = (
+                LiveAssessor(assessor, self.gate),
+                Report(source, quiet=self.quiet),
+                self.video.config(),
+            )
+            # A batch is waited for: one frame a device.
+            network = self.video.tracker(replace(config, batch_size=config.batch_size or 1), quiet=self.quiet)
+            tracker = live_beside_report(network, live, report, self.video.keypoints, overwrite=self.overwrite)
         elif any(map(batch.needs_tracker, paths)):
-            from infantjax.pose.estimation.writing import beside_report
-
             network, quiet = self.video.tracker(self.video.config(), quiet=self.quiet), self.quiet or len(paths) > 1
             shown = {"overlay": self.video.overlay, "hide_heads": self.film.hide_heads}
             tracker = beside_report(network, self.video.keypoints, **shown, quiet=quiet)
-        files = self.files
-        return batch.ReadOptions(
-            files.fps, files.format, files.skeleton, files.individual, tracker, source, metadata=table
-        )
+        return assessor, batch.ReadOptions(**vars(self.files), tracker=tracker, source=source, metadata=table)
 
     def _assessor(self) -> "Assessor":
-        from infantjax.methods import registry
-        from infantjax.weights import bundled
-        from infantjax.weights.ensemble import load_ensemble
-
-        threshold = self._threshold()
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise InputError("--threshold", f"is {self.threshold}, must be within 0..1")
         if self.ensemble is None and self.method not in (None, registry.DEFAULT):
             what = f"is {self.method}, of which no weights come with infantjax"
             raise InputError("--method", what, "train an ensemble by crossval and name it by --ensemble")
         ensemble = load_ensemble(self.ensemble) if self.ensemble else bundled.ensemble()
         options = self._options_for(registry.name_of(ensemble))
-        if "lifter" in options:
+        if self.lift is not None:
             from infantjax.pose.lifting import Lifter
 
-            options["lifter"] = Lifter.load(options["lifter"])
+            options["lifter"] = Lifter.load(self.lift)
         with common.checked():
-            return registry.assessor(ensemble, self.method, threshold=threshold, strict=self.strict, **options)
+            return registry.assessor(ensemble, self.method, threshold=self.threshold, strict=self.strict, **options)
 
     def _options_for(self, method: str) -> dict[str, Any]:
         """The options that only some methods have, those that are not at their defaults.
@@ -219,51 +214,22 @@ class Assess(common.Command):
         Raises:
             InputError: the method does not have one of them.
         """
-        from infantjax.methods import registry
-
-        names = {"rule": "certainty", "exact": "exact_contributions", "contributions_of": "contributions_of"}
-        names |= {"explain": "explain"}
-        names |= {"scale": "scale", "score_name": "score_name", "lifter": "lift"}
-        default = {field.name: field.default for field in fields(self)}
-        given = {name: getattr(self, own) for name, own in names.items() if getattr(self, own) != default[own]}
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _OF_METHODS}
+        given = {name: value for name, value in given.items() if value != getattr(type(self), name)}
         known = inspect.signature(registry.get(method).assessor).parameters
         takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
         for name in given:
-            if name not in known and not takes_any:
-                option = f"--{names[name].replace('_', '-')}"
-                raise InputError(option, f"is no option of {method}", "leave it out")
-        return given
-
-    def _threshold(self) -> float | None:
-        threshold = self.threshold
-        if self.threshold_file is not None:
-            if threshold is not None:
-                raise InputError("--threshold", "is given twice, also by --threshold-file", "give one of them")
-            threshold = _threshold_from(self.threshold_file)
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise InputError("--threshold", f"is {threshold}, must be within 0..1")
-        return threshold
+            if _OF_METHODS[name] not in known and not takes_any:
+                raise InputError(f"--{name.replace('_', '-')}", f"is no option of {method}", "leave it out")
+        return {_OF_METHODS[name]: value for name, value in given.items()}
 
 
 @cache
-def _assessor_and_options(command: Assess, videos: tuple[Path, ...]) -> "tuple[Assessor, batch.ReadOptions]":
+def _prepared(command: Assess, videos: tuple[Path, ...]) -> "tuple[Assessor, batch.ReadOptions]":
     """Assessor and options of a process of a cluster.
 
     Args:
         command: with its options.
         videos: one of the inputs that need a pose network, if any does.
     """
-    from infantjax.formats.outcomes import read_metadata
-
-    assessor = command._assessor().with_risk_options(command.meaning)
-    table = read_metadata(command.metadata) if command.metadata else {}
-    return assessor, command._read_options(videos, None, assessor, table)
-
-
-def _threshold_from(path: Path) -> float:
-    try:
-        return float(path.read_text("utf-8").strip())
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from None
-    except ValueError:
-        raise InputError(path, "does not hold one number", "write the threshold, for example 0.35") from None
+    return command._prepared(videos)

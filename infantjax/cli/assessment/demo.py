@@ -6,6 +6,7 @@ from pathlib import Path
 from infantjax.cli.assessment.assess import Assess
 from infantjax.cli.options import common
 from infantjax.cli.options.video import VideoOptions
+from infantjax.weights import bundled
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,6 @@ class Demo(common.Command):
 
     def run(self) -> int:
         """Assess the bundled recording or clip."""
-        from infantjax.weights import bundled
-
         path = bundled.clip_path() if self.video else bundled.recording_path()
         common.say(f"assessing the bundled simulated {'clip' if self.video else 'recording'} {path.name}")
         video = VideoOptions(weights=bundled.pose_path(), overlay=self.video)

@@ -1,22 +1,18 @@
 """`assess --live`: options, what is shown while frames come, and the stop."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 from tyro.conf import arg
 
 from infantjax.cli.options import common
 from infantjax.cli.options.video import VideoOptions
+from infantjax.clinic.live import frames
+from infantjax.clinic.live.assessor import LiveUpdate
 from infantjax.errors import InputError, printable
-
-if TYPE_CHECKING:
-    from infantjax.clinic.live.assessor import LiveAssessor, LiveUpdate
-    from infantjax.clinic.live.frames import LiveSource
-    from infantjax.recording.recording import Recording
 
 _INTERVAL = 10.0
 """Seconds of video between two lines on the keypoints."""
@@ -31,7 +27,7 @@ class LiveOptions:
     seconds: float = 3600.0
     """Longest duration of a live source; Ctrl-C ends it earlier, with a complete report."""
 
-    def open(self, fps: float | None, video: VideoOptions, excluded: dict[str, bool]) -> "LiveSource | None":
+    def open(self, fps: float | None, video: VideoOptions, excluded: dict[str, bool]) -> "frames.LiveSource | None":
         """The source; None where none is asked for.
 
         Args:
@@ -44,29 +40,12 @@ class LiveOptions:
         """
         if self.live is None:
             return None
-        from infantjax.clinic.live.frames import LiveSource
-
         for option, given in {**excluded, "--overlay": video.overlay}.items():
             if given:
                 raise InputError(option, "cannot be given with --live", "leave it out")
         if not self.seconds > 0:
             raise InputError("--seconds", f"is {self.seconds:g}, must be above 0")
-        return LiveSource(self.live, fps, self.seconds)
-
-    def tracker(
-        self, video: VideoOptions, live: "LiveAssessor", report: "Report", *, overwrite: bool
-    ) -> "Callable[[Any, Path], Recording]":
-        """The tracker with which `assessment.batch` follows the source.
-
-        Raises:
-            InputError: the weights cannot be had or used.
-        """
-        from infantjax.clinic.live.keypoints import live_beside_report
-
-        config = video.config()
-        # A batch is waited for: one frame a device.
-        network = video.tracker(replace(config, batch_size=config.batch_size or 1), quiet=report.quiet)
-        return live_beside_report(network, live, report, video.keypoints, overwrite=overwrite)
+        return frames.LiveSource(self.live, fps, self.seconds)
 
 
 class Report:
@@ -77,7 +56,7 @@ class Report:
         quiet: print the values only.
     """
 
-    def __init__(self, source: "LiveSource", *, quiet: bool) -> None:
+    def __init__(self, source: "frames.LiveSource", *, quiet: bool) -> None:
         self.source, self.quiet = source, quiet
         self._due = 0.0
 
@@ -106,7 +85,7 @@ class Report:
 
 
 @contextmanager
-def stopped_by_signals(source: "LiveSource | None") -> Iterator[None]:
+def stopped_by_signals(source: "frames.LiveSource | None") -> Iterator[None]:
     """Let the first Ctrl-C, or a request to terminate, stop the source; a second one acts as usual."""
     if source is None:
         yield

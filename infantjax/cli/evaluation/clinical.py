@@ -10,6 +10,12 @@ from tyro.conf import arg
 
 from infantjax.cli.options import common
 from infantjax.errors import printable
+from infantjax.evaluation import decision
+from infantjax.evaluation.tables import mean_per_infant, read_infants
+from infantjax.files import csv_text, refuse_inputs, safe_stem, write_atomically
+from infantjax.report.page import study_html
+from infantjax.report.record import plain
+from infantjax.report.study import Chart, Section, Series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +32,6 @@ _TITLES = {
     "tracking": ("Tracking quality by column", "Shares of usable seconds and of missing points."),
 }
 _HOLM = "P values by Holm's method are adjusted for all tests of a table. They show associations, not causes."
-ENDS = ("low", "high")
 _GRID = tuple(number / 20 for number in range(1, 20))
 
 
@@ -60,8 +65,6 @@ class ClinicalOptions:
             return {}, dict
         from infantjax.clinic import associations, later_scores
         from infantjax.clinic.columns import entries_of, read_infant_column, read_measures
-        from infantjax.evaluation import decision
-        from infantjax.evaluation.tables import mean_per_infant, read_infants
 
         infants = read_infants(outcomes, recordings) or recordings["id"]
         ids = recordings["id"].groupby(list(infants), sort=False).agg(list).to_dict()
@@ -86,7 +89,6 @@ class ClinicalOptions:
 
         def plots() -> dict[str, Any]:
             from infantjax.clinic.plots import groups
-            from infantjax.files import safe_stem
 
             return {f"risk_by_{safe_stem(str(c.name))}": groups(table["risk"], c) for c in by if entries_of(c)}
 
@@ -96,8 +98,6 @@ class ClinicalOptions:
         """Write each table as CSV and a page of all, if a folder is given; never over an input."""
         if self.output is None or not tables:
             return
-        from infantjax.files import csv_text, refuse_inputs, write_atomically
-
         paths = {name: self.output / f"{name}.csv" for name in tables}
         page = self.output / "clinical.html"
         refuse_inputs((*paths.values(), page), filter(None, inputs))
@@ -113,50 +113,45 @@ class ClinicalOptions:
 
 def records(table: "pd.DataFrame") -> list[dict[str, Any]]:
     """The rows of a table for JSON and CSV: numbers of six digits, None where they are not finite."""
-    rows = table.astype(object).to_dict("records")
-    return [{str(name): _plain(value) for name, value in row.items()} for row in rows]
+    return plain(table.to_dict("records"))
 
 
 def lines(tables: Tables) -> list[str]:
     """The tables for a terminal."""
     found = []
     for name, table in tables.items():
-        shown = _merged(table).map(_cell)
-        cells = [list(shown), *shown.to_numpy().tolist()]
-        widths = [max(map(len, column)) for column in zip(*cells)]
-        rows = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
-        found += ["", ": ".join(_TITLES[name]), *rows]
+        shown = _merged(table).map(_cell).to_string(index=False)
+        found += ["", ": ".join(_TITLES[name]), *shown.splitlines()]
     return found
 
 
 def to_html(tables: Tables) -> str:
     """The tables as a page, with a chart of sensitivity and specificity over the threshold."""
-    from infantjax.report.study import Chart, Section, Series, study_html
-
     sections = []
     for name, table in tables.items():
         title, explanation = _TITLES[name]
-        chart = None
-        if name == "thresholds":
-            columns = {str(head): column.to_numpy() for head, column in table.items()}
-            series = [
-                Series(
-                    metric, columns["threshold"], columns[metric], "line", *(columns[f"{metric}_{end}"] for end in ENDS)
-                )
-                for metric in ("sensitivity", "specificity")
-            ]
-            chart = Chart("Sensitivity and specificity over the threshold", "threshold", "share", series)
+        chart = _shares(table) if name == "thresholds" else None
         shown = _merged(table)
         cells = [[v if isinstance(v, int | float) else _cell(v) for v in row] for row in shown.to_numpy().tolist()]
         sections.append(Section(title, [explanation], chart, [head.replace("_", " ") for head in shown], cells))
     return study_html("Evaluation", "Clinical tables", [_HOLM], sections)
 
 
+def _shares(thresholds: "pd.DataFrame") -> "Chart":
+    """Sensitivity and specificity with their intervals over the threshold."""
+    of = {str(name): column.to_numpy() for name, column in thresholds.items()}
+    series = [
+        Series(name, of["threshold"], of[name], low=of[f"{name}_low"], high=of[f"{name}_high"])
+        for name in ("sensitivity", "specificity")
+    ]
+    return Chart("Sensitivity and specificity over the threshold", "threshold", "share", series)
+
+
 def _merged(table: "pd.DataFrame") -> "pd.DataFrame":
     """The table with each value and its interval as one text."""
     merged = table.astype(object)
     for name in [name for name in table if f"{name}_low" in table]:
-        ends = [f"{name}_{end}" for end in ENDS]
+        ends = [f"{name}_low", f"{name}_high"]
         merged[name] = [
             f"{_cell(value)} ({_cell(low)} to {_cell(high)})" if value == value else "-"
             for value, low, high in table[[name, *ends]].itertuples(index=False)
@@ -169,9 +164,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.3g}"
     return printable("" if value is None else str(value))
-
-
-def _plain(value: Any) -> Any:
-    if not isinstance(value, float):
-        return value
-    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -11,12 +11,15 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from infantjax.cli.evaluation.clinical import ClinicalOptions, lines, records
 from infantjax.cli.options import common
+from infantjax.clinic import checklist
 from infantjax.errors import InputError, printable
+from infantjax.evaluation import risk, sample_size, tables
+from infantjax.evaluation.discrimination import threshold_at_sensitivity
+from infantjax.evaluation.risk import Evaluation
+from infantjax.files import refuse_inputs, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from infantjax.evaluation.risk import Evaluation
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,6 @@ class PlotOptions:
         if self.plots is None:
             return
         from infantjax.evaluation import plots
-        from infantjax.files import refuse_inputs
 
         figures = plot(plots)
         refuse_inputs((self.plots / f"{name}.{self.plot_format}" for name in figures), filter(None, inputs))
@@ -93,13 +95,13 @@ class Evaluate(common.Command):
 
     def run(self) -> int:
         """Evaluate."""
-        from infantjax.evaluation import risk, tables
-
         if self.per_infant and self.subgroups is not None:
             raise InputError("--per-infant", "gives no subgroups, which are of recordings", "leave one of them out")
         recordings, problems = self._read(self.risks)
-        scores = self._of_infants(recordings)
-        others = {path: self._of_infants(self._read(path)[0]) for path in self.baseline}
+        scores, others = recordings, {path: self._read(path)[0] for path in self.baseline}
+        if self.per_infant:
+            scores = tables.mean_per_infant(scores, self.outcomes)
+            others = {path: tables.mean_per_infant(other, self.outcomes) for path, other in others.items()}
         pairs = {path: tables.pair_risks(scores, other, path) for path, other in others.items()}
         common.note((*problems, *(line for _, left_out in pairs.values() for line in left_out)))
         infants = None if self.per_infant else tables.read_infants(self.outcomes, scores)
@@ -138,10 +140,6 @@ class Evaluate(common.Command):
     def _write_checklist(self, found: "Evaluation", scores: "pd.DataFrame", problems: list[str]) -> None:
         if self.checklist is None:
             return
-        from infantjax.clinic import checklist
-        from infantjax.evaluation import sample_size, tables
-        from infantjax.files import refuse_inputs, write_atomically
-
         files = {"risks": self.risks} | ({} if self.outcomes is None else {"outcomes": self.outcomes})
         refuse_inputs([self.checklist], [*files.values(), *self.baseline])
         infants = tables.mean_per_infant(scores, self.outcomes)
@@ -152,16 +150,8 @@ class Evaluate(common.Command):
             write_atomically(self.checklist, checklist.markdown(facts))
         common.say(f"checklist: {self.checklist}")
 
-    def _of_infants(self, recordings: "pd.DataFrame") -> "pd.DataFrame":
-        """Means of infants if asked."""
-        from infantjax.evaluation import tables
-
-        return tables.mean_per_infant(recordings, self.outcomes) if self.per_infant else recordings
-
     def _read(self, path: Path) -> "tuple[pd.DataFrame, list[str]]":
         """A table of risks and its problems; name recordings that are not assessable and leave them out if asked."""
-        from infantjax.evaluation import tables
-
         named = tables.ColumnNames(*dataclasses.astuple(self.columns))
         found, problems = tables.read_risks(path, self.outcomes, named)
         if self.quality == "off":
@@ -179,8 +169,6 @@ class Evaluate(common.Command):
         return found, problems
 
     def _threshold(self, scores: "pd.DataFrame") -> float:
-        from infantjax.evaluation.discrimination import threshold_at_sensitivity
-
         if self.at_sensitivity is None:
             return self.threshold
         if not 0 < self.at_sensitivity <= 1:

@@ -1,24 +1,25 @@
 """`evaluate pose`: estimated keypoints against annotated ones."""
 
-import math
-from collections.abc import Iterable
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 from tyro.conf import Positional, arg
 
+from infantjax import formats
 from infantjax.cli.evaluation.evaluate import PlotOptions
 from infantjax.cli.options import common
 from infantjax.errors import InputError, printable
+from infantjax.evaluation.agreement import icc
+from infantjax.pose import metrics
+from infantjax.pose.annotations import Annotations, read_annotations, read_annotators
+from infantjax.pose.metrics import Share
+from infantjax.skeletons import Skeleton
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-
-    from infantjax.pose.annotations import Annotations
-    from infantjax.pose.metrics import Share
-    from infantjax.skeletons import Skeleton
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,8 @@ class EvaluatePose(common.Command):
 
     def run(self) -> int:
         """Evaluate."""
-        import json
-
         import numpy as np
-
-        from infantjax import formats
-        from infantjax.pose import metrics
-        from infantjax.pose.annotations import read_annotations
+        import pandas as pd
 
         found = formats.read(self.keypoints, fps=1.0)
         annotations = read_annotations(self.annotations, found.skeleton, keep_empty=True)
@@ -74,37 +70,26 @@ class EvaluatePose(common.Command):
             (self.keypoints, self.annotations),
         )
         shares = {f"PCK@{at:g}": metrics.pck(distances, at) for at in self.at} | {"ME": metrics.mean_error(distances)}
-        correlations: pd.DataFrame | None = None
+        correlations, limbs = pd.DataFrame(), pd.DataFrame()
         if self.annotators:
             shares, correlations = self._with_spread(shares, distances, annotations, found.skeleton)
-        limbs = {}
         if self.unit == "pixel":
-            limbs = metrics.limb_errors(found.keypoints[:, None, :, :2], annotations.points[:, None], found.skeleton)
+            errors = metrics.limb_errors(found.keypoints[:, None, :, :2], annotations.points[:, None], found.skeleton)
+            limbs = pd.DataFrame(errors.values(), [f"RMSD of {name}" for name in errors])
+        table = pd.DataFrame(
+            {name: [*share.keypoints, share.mean] for name, share in shares.items()}, [*joints, "mean"]
+        )
         if self.json:
-            rows = {
-                name: {"mean": share.mean}
-                | {j: v for j, v in zip(joints, share.keypoints.tolist()) if math.isfinite(v)}
-                for name, share in shares.items()
-            }
-            if correlations is not None:
-                rows |= {
-                    str(name): _finite(correlations, row)
-                    for name, row in zip(correlations.index, correlations.to_numpy())
-                }
-            rows |= {f"RMSD of {name}": _finite(error._fields, error) for name, error in limbs.items()}
-            print(json.dumps({"images": len(names), "unit": self.unit, **rows}, indent=2))
+            rows = pd.concat([table.T, correlations, limbs]).iterrows()
+            known = {name: row.dropna().to_dict() for name, row in rows}
+            print(json.dumps({"images": len(names), "unit": self.unit, **known}, indent=2))
             return 0
         print(f"{len(names)} images, unit: {metrics.UNITS[self.unit]}")
-        print(f"{'':<18}" + "".join(f"{name:>10}" for name in shares))
-        for row, joint in enumerate(joints):
-            if not np.isnan(distances[:, row]).all():
-                print(f"{printable(joint):<18}" + "".join(_cell(name, s.keypoints[row]) for name, s in shares.items()))
-        print(f"{'mean':<18}" + "".join(_cell(name, s.mean) for name, s in shares.items()))
-        for name, error in limbs.items():
-            print(f"RMSD of {name.replace('_', ' ')}: median {error.median:.2f} (interquartile range {error.iqr:.2f})")
-        if correlations is not None:
-            for name, value, low, high in correlations.itertuples():
-                print(f"{name} of ME and spread: {value:.2f} ({low:.2f} to {high:.2f})")
+        percent = [name for name in table if name.startswith("PCK")]
+        table[percent] = (100 * table[percent]).map("{:.1f}".format, na_action="ignore")
+        for rows in (table, limbs, correlations):
+            if len(rows):
+                print(rows.dropna(how="all").rename(_words).to_string(float_format="{:.3f}".format))
         return 0
 
     def _write_errors(self, path: Path) -> None:
@@ -122,17 +107,14 @@ class EvaluatePose(common.Command):
 
     def _with_spread(
         self, shares: "dict[str, Share]", distances: "np.ndarray", first: "Annotations", skeleton: "Skeleton"
-    ) -> "tuple[dict[str, Share], pd.DataFrame | None]":
+    ) -> "tuple[dict[str, Share], pd.DataFrame]":
         """The shares with the spread among annotators, and how far the mean errors agree with it over keypoints.
 
         Raises:
             InputError: annotations of other images.
         """
         import numpy as np
-
-        from infantjax.evaluation.agreement import icc
-        from infantjax.pose import metrics
-        from infantjax.pose.annotations import read_annotators
+        import pandas as pd
 
         annotated = read_annotators(first, self.annotators)
         with common.checked("--unit", "choose another"):
@@ -145,14 +127,9 @@ class EvaluatePose(common.Command):
         }
         both = np.stack([shares["ME"].keypoints, spread.mean], axis=1)
         both = both[np.isfinite(both).all(axis=1)]
-        return {**shares, "PCK@human": human, **added}, icc(both) if len(both) > 1 else None
+        return {**shares, "PCK@human": human, **added}, icc(both) if len(both) > 1 else pd.DataFrame()
 
 
-def _finite(names: Iterable[str], values: Iterable[float]) -> dict[str, float]:
-    """Name -> value, without those that are not defined."""
-    return {name: float(value) for name, value in zip(names, values) if math.isfinite(value)}
-
-
-def _cell(name: str, value: float) -> str:
-    """A share as a percentage, a distance as a number."""
-    return f"{100 * value:>10.1f}" if name.startswith("PCK") else f"{value:>10.3f}"
+def _words(name: str) -> str:
+    """The name of a keypoint or limb for the terminal."""
+    return printable(name.replace("_", " "))

@@ -1,17 +1,23 @@
 """`raters clips` and `raters evaluate`: blinded clips for raters, and what they answered."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 from tyro.conf import Positional, arg
 
+from infantjax.assessment.batch import find_recordings
 from infantjax.cli.options import common
+from infantjax.clinic import blinded_clips
 from infantjax.clinic.blinded_clips import ClipOptions
 from infantjax.errors import InputError, printable
+from infantjax.files import replaced_folder, write_atomically
+from infantjax.progress import Progress
+from infantjax.video import find_sources
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 Key = Annotated[Path | None, arg(metavar="FILE")]
@@ -47,18 +53,11 @@ class Clips(common.Command):
 
     def run(self) -> int:
         """Cut the clips."""
-        from infantjax.assessment.batch import find_recordings
-        from infantjax.clinic import blinded_clips
-        from infantjax.files import replaced_folder, write_atomically
-        from infantjax.progress import Progress
-        from infantjax.video import find_sources
-
         key = self.key or self.output.with_name(f"{self.output.name}-key.csv")
         sheet = self.output.with_name(f"{self.output.name}-answers-with-help.csv")
         if self.output.resolve() in key.resolve().parents:
             raise InputError("--key", "lies in the folder that raters get", "give another place")
-        for path in (self.output, key, sheet):
-            common.require_new(path)
+        common.require_new(self.output, key, sheet)
         videos = find_sources(self.videos) if self.videos else []
         keypoints = find_recordings(self.keypoints) if self.keypoints else []
         sources = blinded_clips.find_sources(self.records, videos, keypoints)
@@ -106,21 +105,14 @@ class EvaluateRaters(common.Command):
 
     def run(self) -> int:
         """Evaluate."""
-        import json
-
         from infantjax.clinic import raters
 
         if not 0 < self.positive_from < self.scale:
             raise InputError("--positive-from", f"is {self.positive_from}", f"give 1 to {self.scale - 1}, see --scale")
         clips = raters.read_key(self.key)
         alone, helped = self._read(self.sheets, clips), self._read(self.with_help, clips)
-        if strangers := [name for name in helped if name not in alone]:
-            what = f"is of {strangers[0]}, who has no sheet without help"
-            raise InputError("--with-help", what, "name both sheets of a rater alike, in two folders")
-        if not alone:
-            raise InputError("sheets", "are missing", "give the filled answer sheets")
         truth = raters.truth_of(clips, self.truth)
-        with common.checked(self.key):
+        with common.checked("raters evaluate"):
             study = raters.evaluate_raters(clips, truth, alone, helped, self.positive_from, self.weights)
         if (unknown := len(clips) - study.clips) and self.truth is not None:
             common.note([f"{unknown} of {len(clips)} clips have no truth"])
@@ -130,9 +122,6 @@ class EvaluateRaters(common.Command):
     def _read(self, paths: tuple[Path, ...], clips: "pd.DataFrame") -> "dict[str, np.ndarray]":
         from infantjax.clinic.raters import read_answers
 
-        found: dict[str, np.ndarray] = {}
-        for path in paths:
-            if path.stem in found:
-                raise InputError(path, "has the name of another rater's sheet", "name each sheet after its rater")
-            found[path.stem] = read_answers(path, clips, self.scale)
-        return found
+        if len({path.stem for path in paths}) < len(paths):
+            raise InputError("sheets", "are of one name", "name each sheet after its rater")
+        return {path.stem: read_answers(path, clips, self.scale) for path in paths}

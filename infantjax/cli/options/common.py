@@ -1,25 +1,29 @@
 """Options that several commands share, their checks, and output for the user."""
 
 import contextlib
-import difflib
 import io
+import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from tyro.conf import UseAppendAction, arg
 
+from infantjax import cache, files, places
+from infantjax.assessment.screening import quality_csv, screen
+from infantjax.engine import CrashError, Ray, results
 from infantjax.errors import InputError, printable
+from infantjax.files import write_atomically
+from infantjax.formats import FORMATS
+from infantjax.formats.cohort import read_cohort
+from infantjax.lazy import did_you_mean
 from infantjax.progress import LOGGER
-
-if TYPE_CHECKING:
-    from infantjax.engine import Ray
-    from infantjax.recording.cohort import Cohort, ScoreRange
-    from infantjax.recording.quality import Quality
+from infantjax.recording.cohort import Cohort, ScoreRange
+from infantjax.recording.quality import Quality
 
 FLAT = arg(name="")
 """Marks a nested dataclass whose fields are options without a prefix."""
@@ -96,8 +100,6 @@ class Command(ABC):
         Raises:
             InputError: for the first such option.
         """
-        from infantjax import files, places
-
         paths = [(name, path) for name, path in _paths_of(self) if places.parse(path) is None]
         for _, path in paths:
             files.require_local(path)
@@ -133,8 +135,6 @@ class FileOptions:
         """
         require_fps(self.fps)
         if self.format is not None:
-            from infantjax.formats import FORMATS
-
             require_known("--format", self.format, FORMATS)
 
 
@@ -155,8 +155,6 @@ class CohortOptions(FileOptions):
         Raises:
             InputError: the cohort cannot be used.
         """
-        from infantjax.formats.cohort import read_cohort
-
         self.check()
         cohort = read_cohort(folder, self.outcomes, fps=self.fps, format=self.format, score_range=score_range)
         note(cohort.problems)
@@ -183,8 +181,6 @@ class ScreenedOptions(CohortOptions):
         Raises:
             InputError: as `read`, or no recording is left.
         """
-        from infantjax.assessment.screening import screen
-
         cohort = self.read(folder, score_range)
         with checked(folder, "track them again, or use --quality warn"):
             screened, found = screen(cohort, self.quality)
@@ -199,9 +195,6 @@ class ScreenedOptions(CohortOptions):
 
 def write_quality(folder: Path, qualities: Mapping[str, "Quality"]) -> None:
     """Write the quality of a cohort's recordings beside its results; nothing if it was not measured."""
-    from infantjax.assessment.screening import quality_csv
-    from infantjax.files import write_atomically
-
     if qualities:
         with written(folder):
             write_atomically(folder / QUALITY, quality_csv(qualities))
@@ -249,8 +242,6 @@ def prepare_process(distributed: str | None = None) -> None:
 
     A command does this before it computes. Importing infantjax changes no setting of the process.
     """
-    from infantjax import cache
-
     cache.keep_freed_memory()
     cache.use_two_threads()
     cache.use_compilation_cache()
@@ -273,9 +264,6 @@ def join_cluster(address: str, *folders: Path) -> "Ray":
     Raises:
         InputError: a folder lies in a cloud, or the cluster cannot be joined.
     """
-    from infantjax import places
-    from infantjax.engine import Ray
-
     for folder in folders:
         if places.is_copy(folder):
             raise InputError(folder, "is the copy of one machine, a cluster shares a folder", "give a local path")
@@ -293,8 +281,6 @@ def run_on_cluster(address: str, folder: Path, commands: Sequence[Any]) -> int:
     Raises:
         InputError: see `join_cluster`.
     """
-    from infantjax.engine import CrashError, results
-
     engine, failed = join_cluster(address, folder), 0
     tasks = [(replace(each, cluster=None, common=replace(each.common, quiet=True)),) for each in commands]
     for _, future in results(engine, _run_alone, tasks):
@@ -303,9 +289,14 @@ def run_on_cluster(address: str, folder: Path, commands: Sequence[Any]) -> int:
         except (InputError, CrashError) as error:
             LOGGER.error("%s", error)
             failed += 1
+    return status_of(failed, len(tasks))
+
+
+def status_of(failed: int, inputs: int) -> int:
+    """The exit status where so many of the inputs failed, which is logged."""
     if failed:
-        LOGGER.warning("%d of %d inputs failed", failed, len(tasks))
-    return 0 if not failed else 2 if failed == len(tasks) else 1
+        LOGGER.warning("%d of %d inputs failed", failed, inputs)
+    return 0 if not failed else 2 if failed == inputs else 1
 
 
 def _run_alone(command: Any, *, device: int) -> str:
@@ -342,27 +333,24 @@ def require_known(option: str, name: str, known: Iterable[str]) -> None:
 
 def suggest(word: str, known: Sequence[str]) -> str:
     """A remedy for a wrong name: the nearest known ones, or all."""
-    if nearest := difflib.get_close_matches(word, known, 3):
-        return f"did you mean {' or '.join(nearest)}?"
-    return f"known are {', '.join(known)}"
+    return did_you_mean(word, known) or f"known are {', '.join(known)}"
 
 
-def require_new(path: Path) -> None:
-    """Refuse to write over a file or folder.
+def require_new(*paths: Path, remedy: str = "give a new name") -> None:
+    """Refuse to write over files or folders.
 
     Raises:
-        InputError: it exists.
+        InputError: one exists.
     """
-    if path.exists():
-        raise InputError(path, "exists", "give a new name")
+    for path in paths:
+        if path.exists():
+            raise InputError(path, "exists", remedy)
 
 
 def print_rows(rows: Iterable[Mapping[str, Any]], as_json: bool = False, *, several: bool = False) -> None:
     """Rows as JSON (a list if several), or as lines of names and values."""
     rows = list(rows)
     if as_json:
-        import json
-
         print(json.dumps(rows if several else rows[0], indent=2))
         return
     for row in rows:

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from infantjax.assessment.assessor import attempt
 from infantjax.cli.options import common
 from infantjax.errors import InputError
+from infantjax.files import refuse_inputs, safe_stem, unique_names
+from infantjax.pose.estimation.writing import SUFFIXES, KeypointTracker, overlay_of, write_keypoints
 from infantjax.progress import LOGGER
-
-if TYPE_CHECKING:
-    from infantjax.pose.estimation.writing import KeypointTracker
-    from infantjax.video import Frames
+from infantjax.recording.quality import measure_quality
+from infantjax.video import Frames
 
 
 def targets_of(output: Path, sources: Sequence[Path], suffix: str) -> list[Path]:
@@ -25,9 +25,6 @@ def targets_of(output: Path, sources: Sequence[Path], suffix: str) -> list[Path]
     Raises:
         InputError: one file is named for several sources.
     """
-    from infantjax.files import safe_stem, unique_names
-    from infantjax.pose.estimation.writing import SUFFIXES
-
     if (ending := output.suffix.lower()) and not output.is_dir():
         if ending not in SUFFIXES:
             raise InputError(output, "has a suffix that cannot be written", "use .csv or .npz, or a folder")
@@ -68,8 +65,6 @@ class KeypointFiles:
         Raises:
             InputError: the only source cannot be used.
         """
-        from infantjax.assessment.assessor import attempt
-
         failed = 0
         for frames, target in zip(opened, self.targets):
             error = frames
@@ -81,16 +76,10 @@ class KeypointFiles:
                 raise error
             LOGGER.error("%s", error)
             failed += 1
-        if failed:
-            LOGGER.warning("%d of %d inputs failed", failed, len(self.sources))
-        return 0 if not failed else 2 if failed == len(self.sources) else 1
+        return common.status_of(failed, len(self.sources))
 
     def _write(self, frames: "Frames", tracker: "KeypointTracker", target: Path) -> None:
         """Write the keypoints of one of the sources, and its overlay."""
-        from infantjax.files import refuse_inputs
-        from infantjax.pose.estimation.writing import overlay_of, write_keypoints
-        from infantjax.recording.quality import measure_quality
-
         overlay = overlay_of(frames, target) if self.overlay else None
         written = [path for path in (target, overlay) if path is not None]
         refuse_inputs(written, self.sources)

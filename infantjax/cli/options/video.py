@@ -1,17 +1,15 @@
 """Options of the commands that read videos: which pose network finds the keypoints, how, and what is kept."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
+from infantjax import pose
 from infantjax.cli.options import common
 from infantjax.errors import InputError
 from infantjax.pose import DEFAULT_WEIGHTS
-
-if TYPE_CHECKING:
-    from infantjax.pose.estimation.tracker import Tracker
 
 RESULTS = Path("infantjax-results")
 """Folder for results where none is given."""
@@ -72,40 +70,35 @@ class VideoOptions:
         Raises:
             InputError: a number out of its range.
         """
-        from infantjax.pose import PoseConfig
-
+        own = {f.name: getattr(self, f.name) for f in fields(pose.PoseConfig) if f.name not in ("smoothing", "runtime")}
+        own["resizing"] = self.resizing or ("fast" if video else "reference")
+        # Two stages, and trackers of others, crop in their own way.
+        own["follow"] = self.follow and video and not self.two_stage and self.tracker_name is None
         with common.checked():
-            return PoseConfig(
-                decoder=self.decoder,
-                resizing=self.resizing or ("fast" if video else "reference"),
-                flip=self.flip,
-                min_confidence=self.min_confidence,
-                batch_size=self.batch_size,
-                dtype=self.dtype,
-                scales=self.scales,
-                person=self.person,
-                two_stage=self.two_stage,
-                # Two stages, and trackers of others, crop in their own way.
-                follow=self.follow and video and not self.two_stage and self.tracker_name is None,
-                **others,
-            )
+            return pose.PoseConfig(**own, **others)
 
-    def tracker(self, config: Any, *, quiet: bool) -> "Tracker":
+    def tracker(self, config: Any, *, quiet: bool) -> "pose.Tracker":
         """The pose network, fetched if it is not on this machine, as a tracker.
 
         Raises:
             InputError: the weights cannot be had or used, or the runtime cannot do what is asked for.
             MissingExtraError: the runtime is not installed.
         """
-        from infantjax.pose import Tracker, load_pose_network
         from infantjax.pose.export import fastest
 
-        if self.tracker_name is not None or self.pose_model is not None or self.detector_model is not None:
-            return self._rtmpose(config)
+        name, model, detector = self.tracker_name, self.pose_model, self.detector_model
+        if name and model and detector:
+            from infantjax.pose.estimation.rtmpose import RTMPoseTracker
+
+            with common.checked("options", "leave it out"):
+                return RTMPoseTracker(model, detector, config, name)
+        if name or model or detector:
+            remedy = "give --pose-model and --detector-model with --tracker"
+            raise InputError("--tracker", "needs two ONNX files", remedy)
         runtime = fastest(config) if self.runtime == "auto" else self.runtime
         with common.checked("--runtime"):
             config = replace(config, runtime=runtime)
-        network = load_pose_network(
+        network = pose.load_pose_network(
             self.weights,
             self.image_size,
             early_heads=self.person is not None,
@@ -115,18 +108,8 @@ class VideoOptions:
         if self.person is not None and network.affinity_fields is None:
             raise InputError(self.weights, "has no affinity fields", "leave out --person, or give other weights")
         try:
-            return Tracker(network, config)
+            return pose.Tracker(network, config)
         except NotImplementedError as error:
             if self.runtime == "auto":
-                return Tracker(network, replace(config, runtime="jax"))
+                return pose.Tracker(network, replace(config, runtime="jax"))
             raise InputError(self.weights, f"{error} ({runtime})", "use --runtime jax") from None
-
-    def _rtmpose(self, config: Any) -> "Tracker":
-        from infantjax.pose.estimation.rtmpose import RTMPoseTracker
-
-        if self.tracker_name is None or self.pose_model is None or self.detector_model is None:
-            raise InputError(
-                "--tracker", "needs two ONNX files", "give --pose-model and --detector-model with --tracker"
-            )
-        with common.checked("options", "leave it out"):
-            return RTMPoseTracker(self.pose_model, self.detector_model, config, self.tracker_name)

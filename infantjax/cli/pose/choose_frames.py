@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from infantjax.cli.options import common
 from infantjax.errors import InputError
-
-if TYPE_CHECKING:
-    from infantjax.video import Frames
+from infantjax.files import refuse_inputs, safe_stem, unique_names, write_together
+from infantjax.pose.annotations import coco, labelme
+from infantjax.progress import Progress
+from infantjax.skeletons import SKELETONS
+from infantjax.video import Frames, choose_frames, encode_image, find_sources, open_frames, read_frames
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,6 @@ class ChooseFrames(common.Command):
 
     def run(self) -> int:
         """Choose and write."""
-        from infantjax.files import refuse_inputs, safe_stem, unique_names, write_together
-        from infantjax.pose.annotations import coco
-        from infantjax.skeletons import SKELETONS
-        from infantjax.video import find_sources, open_frames
-
         common.require_fps(self.fps)
         common.require_known("--skeleton", self.skeleton, SKELETONS)
         if self.frames < 1 or not self.interval > 0:
@@ -63,8 +60,7 @@ class ChooseFrames(common.Command):
             self.output.mkdir(parents=True, exist_ok=True)
             for source, stem in zip(sources, stems):
                 contents, found = self._chosen(open_frames(source, self.fps), stem)
-                for path in contents:
-                    common.require_new(path)
+                common.require_new(*contents)
                 write_together(contents)
                 sizes |= found
                 if len(found) < self.frames:
@@ -78,10 +74,6 @@ class ChooseFrames(common.Command):
 
     def _chosen(self, frames: "Frames", stem: str) -> tuple[dict[Path, str | bytes], dict[str, tuple[str, int, int]]]:
         """The files of a video, and of each image its video, height and width."""
-        from infantjax.pose.annotations import labelme
-        from infantjax.progress import Progress
-        from infantjax.video import choose_frames, encode_image, read_frames
-
         with Progress(frames.expected, f"frames of {stem}", quiet=self.quiet) as progress:
             numbers = choose_frames(frames, self.frames, self.interval, self.seed, progress.update)
         contents: dict[Path, str | bytes] = {}

@@ -7,9 +7,14 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from infantjax import formats
+from infantjax.assessment.batch import find_recordings, needs_tracker
 from infantjax.cli.assessment.assess import ReadOptions
 from infantjax.cli.options import common
+from infantjax.cli.options.keypoints import targets_of
 from infantjax.errors import InputError
+from infantjax.files import refuse_inputs, write_atomically
+from infantjax.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,7 @@ class Lift(common.Command):
 
     def run(self) -> int:
         """Lift every file."""
-        from infantjax import formats
-        from infantjax.assessment.batch import find_recordings, needs_tracker
-        from infantjax.files import refuse_inputs, safe_stem, unique_names, write_atomically
         from infantjax.pose.lifting import Lifter
-        from infantjax.progress import Progress
 
         self.files.check()
         if self.image_size is not None and not min(self.image_size) > 0:
@@ -53,14 +54,10 @@ class Lift(common.Command):
         paths = find_recordings(self.inputs)
         if videos := [path for path in paths if needs_tracker(path)]:
             raise InputError(videos[0], "is a video or image", "give its keypoints: infantjax pose")
-        targets = [self.output]
-        if self.output.suffix.lower() not in (".npz", ".csv") or self.output.is_dir():
-            targets = [self.output / f"{stem}.npz" for stem in unique_names(safe_stem(p.stem) for p in paths)]
-        elif len(paths) > 1:
-            raise InputError(self.output, f"is one file for {len(paths)} inputs", "give a folder")
+        targets = targets_of(self.output, paths, "npz")
         refuse_inputs(targets, [*paths, self.weights])
-        for target in () if self.overwrite else targets:
-            common.require_new(target)
+        if not self.overwrite:
+            common.require_new(*targets)
         common.prepare_process()
         lifter = Lifter.load(self.weights, self.reads, self.image_size, causal=self.causal)
         with Progress(len(paths), "lifting", quiet=self.quiet) as progress:

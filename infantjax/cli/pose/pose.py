@@ -5,9 +5,12 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
+from infantjax.assessment.assessor import attempt
 from infantjax.cli.options import common
 from infantjax.cli.options.keypoints import KeypointFiles, targets_of
 from infantjax.cli.options.video import RESULTS, VideoOptions
+from infantjax.files import refuse_inputs
+from infantjax.video import find_sources, is_video, open_frames
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,6 @@ class Pose(common.Command):
 
     def run(self) -> int:
         """Estimate the keypoints and write them."""
-        from infantjax.assessment.assessor import attempt
-        from infantjax.files import refuse_inputs
-        from infantjax.video import find_sources, is_video, open_frames
-
         common.require_fps(self.fps)
         sources = find_sources(self.inputs)
         targets = targets_of(self.output, sources, self.video.keypoints)

@@ -6,11 +6,15 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from infantjax.assessment.assessor import attempt
 from infantjax.cli.options import common
 from infantjax.cli.options.keypoints import KeypointFiles, targets_of
 from infantjax.cli.options.video import RESULTS
 from infantjax.errors import InputError
+from infantjax.files import refuse_inputs
 from infantjax.methods import registry
+from infantjax.video.depth import DepthImages, find_depth_clips
+from infantjax.weights.ensemble import INDEX, load_ensemble
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,6 @@ class PoseDepth(common.Command):
 
     def run(self) -> int:
         """Find the keypoints and write them."""
-        from infantjax.assessment.assessor import attempt
-        from infantjax.files import refuse_inputs
-        from infantjax.video.depth import DepthImages, find_depth_clips
-        from infantjax.weights.ensemble import INDEX, load_ensemble
-
         common.require_fps(self.fps)
         clips = [clip for path in self.inputs for clip in find_depth_clips(path)]
         targets = targets_of(self.output, clips, self.keypoints)

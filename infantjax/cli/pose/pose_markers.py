@@ -6,9 +6,16 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from infantjax import formats
 from infantjax.cli.options import common
-from infantjax.clinic.markers import Head, MarkerSettings
+from infantjax.clinic.markers import Head, Intrinsics, MarkerSettings, record_markers
 from infantjax.errors import InputError
+from infantjax.files import refuse_inputs
+from infantjax.pose.estimation.writing import SUFFIXES, overlay_of
+from infantjax.progress import Progress
+from infantjax.skeletons import LIMBS_4
+from infantjax.video import open_frames, write_overlay
+from infantjax.video.depth import DepthImages
 
 Click = Annotated[tuple[float, float], arg(metavar="X Y")]
 
@@ -37,7 +44,7 @@ class PoseMarkers(common.Command):
     """The same of the left foot."""
     depth: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder with a depth image for each frame, registered to the colors: the tracks have three axes."""
-    intrinsics: Annotated[tuple[float, float, float, float] | None, arg(metavar="FX FY CX CY")] = None
+    intrinsics: Annotated[Intrinsics | None, arg(metavar="FX FY CX CY")] = None
     """Of the camera, pixels: with --depth the tracks are in space, in the unit of the depth."""
     head: Head | None = None
     """Side of the image where the head is: axes as published, from head to toe, across, up; those of the camera if not
@@ -53,15 +60,6 @@ class PoseMarkers(common.Command):
 
     def run(self) -> int:
         """Track the markers and write them."""
-        from infantjax import formats
-        from infantjax.clinic.markers import Intrinsics, record_markers
-        from infantjax.files import refuse_inputs
-        from infantjax.pose.estimation.writing import SUFFIXES, overlay_of
-        from infantjax.progress import Progress
-        from infantjax.skeletons import LIMBS_4
-        from infantjax.video import open_frames, write_overlay
-        from infantjax.video.depth import DepthImages
-
         common.require_fps(self.fps)
         if self.output.suffix.lower() not in SUFFIXES:
             raise InputError(self.output, "has a suffix that cannot be written", "use .csv or .npz")
@@ -69,14 +67,14 @@ class PoseMarkers(common.Command):
         overlay = overlay_of(frames, self.output) if self.overlay else None
         written = [path for path in (self.output, overlay) if path is not None]
         refuse_inputs(written, [self.video])
-        if not self.overwrite and (there := [path for path in written if path.exists()]):
-            raise InputError(there[0], "exists", "use --overwrite or another name")
+        if not self.overwrite:
+            common.require_new(*written, remedy="use --overwrite or another name")
         with common.checked(self.video), Progress(frames.expected, "frames", quiet=self.quiet) as progress:
             recording, pixels = record_markers(
                 frames,
                 [getattr(self, limb) for limb in LIMBS_4.joints],
                 depth=DepthImages(self.depth, frames.fps) if self.depth else None,
-                intrinsics=Intrinsics(*self.intrinsics) if self.intrinsics else None,
+                intrinsics=self.intrinsics,
                 head=self.head,
                 settings=self.marker,
                 report=progress.update,

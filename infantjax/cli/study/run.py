@@ -130,11 +130,12 @@ class Run(common.Command):
         """The page over all steps."""
         from infantjax.errors import Problems
         from infantjax.formats.outcomes import read_outcome_table
-        from infantjax.report.study import Section, study_html
+        from infantjax.report.page import study_html
+        from infantjax.report.study import Section
 
         info = self._ensemble_info()
         parts = {
-            name: list(read_outcome_table(self.output / "split" / f"{name}.csv", Problems(), None).rows.values())
+            name: list(read_outcome_table(self.output / "split" / f"{name}.csv", Problems()).values())
             for name in ("development", "test")
             if len((self.output / "split" / f"{name}.csv").read_text("utf-8").splitlines()) > 1
         }

@@ -6,8 +6,13 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from infantjax import formats, models, pose
 from infantjax.cli.assessment.assess import ReadOptions
 from infantjax.cli.options import common
+from infantjax.recording.conversion import convert
+from infantjax.skeletons import SKELETONS
+from infantjax.weights.bundled import statement_of
+from infantjax.weights.ensemble import save_ensemble
 
 Name = Annotated[str | None, arg(metavar="NAME")]
 
@@ -36,21 +41,19 @@ class Convert(common.Command):
 
     def run(self) -> int:
         """Read, convert, write."""
-        from infantjax import formats, models
-        from infantjax.recording.conversion import convert
-        from infantjax.skeletons import SKELETONS
+        from infantjax.pose.importers.keras import is_pose_weights
+        from infantjax.weights import public
 
         self.files.check()
         if self.to_skeleton is not None:
             common.require_known("--to-skeleton", self.to_skeleton, SKELETONS)
         common.require_new(self.output)
         if str(self.input) in models.names() and not self.input.exists():
-            from infantjax.weights import public
-
             return replace(self, input=public.fetch(str(self.input), quiet=self.quiet)).run()
-        if self._is_checkpoint():
+        suffix = self.input.suffix.lower()
+        if suffix in public.SUFFIXES:
             return self._convert_checkpoint()
-        if self._is_weights():
+        if suffix in (".h5", ".hdf5", ".npz", ".tflite") and is_pose_weights(self.input):
             return self._convert_weights()
         recording = formats.read(self.input, **asdict(self.files))
         if self.to_skeleton is not None:
@@ -61,14 +64,7 @@ class Convert(common.Command):
         print(self.output)
         return 0
 
-    def _is_checkpoint(self) -> bool:
-        from infantjax.weights.public import SUFFIXES
-
-        return self.input.suffix.lower() in SUFFIXES
-
     def _convert_checkpoint(self) -> int:
-        from infantjax.weights.bundled import statement_of
-        from infantjax.weights.ensemble import save_ensemble
         from infantjax.weights.public import import_checkpoint
 
         ensemble = import_checkpoint(self.input)
@@ -78,20 +74,10 @@ class Convert(common.Command):
         print(self.output)
         return 0
 
-    def _is_weights(self) -> bool:
-        if self.input.suffix.lower() not in (".h5", ".hdf5", ".npz", ".tflite"):
-            return False
-        from infantjax.pose.importers.keras import is_pose_weights
-
-        return is_pose_weights(self.input)
-
     def _convert_weights(self) -> int:
-        from infantjax.pose import load_pose_network
-        from infantjax.pose.estimation.estimator import save_pose_network
-
-        network = load_pose_network(self.input, skeleton=self.files.skeleton, early_heads=True)
+        network = pose.load_pose_network(self.input, skeleton=self.files.skeleton, early_heads=True)
         source = {"training": {"imported_from": self.input.name, "digest": network.digest}}
         with common.written(self.output):
-            save_pose_network(network, self.output, source, precision=self.precision)
+            pose.save_pose_network(network, self.output, source, precision=self.precision)
         print(self.output)
         return 0

@@ -1,11 +1,13 @@
 """`models`: the table of the networks."""
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
+from infantjax import models
 from infantjax.cli.options import common
 
 if TYPE_CHECKING:
@@ -29,9 +31,8 @@ class Models(common.Command):
 
     def run(self) -> int:
         """Count and compare."""
-        import json
+        from pandas import DataFrame
 
-        from infantjax import models
         from infantjax.models.summary import kept_counts, summarize
 
         with common.checked("models"):
@@ -45,18 +46,21 @@ class Models(common.Command):
         if self.json:
             print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
             return 0
-        print(
-            f"{'name':<36}{'skeleton':<14}{'parameters':>12}{'published':>12}  {'GFLOPs':>8}{'published':>10}"
-            f"{'executed':>10}  agree"
-        )
-        for row in rows:
-            print(_line(row), flush=True)
+        print(DataFrame(map(_columns, rows)).to_string(index=False))
         return 0
 
 
-def _line(row: "Summary") -> str:
-    published = "-" if row.published_parameters is None else f"{row.published_parameters:,}"
-    flops = "-" if row.published_flops is None else f"{float(row.published_flops) * row.flops_unit / 1e9:.2f}"
-    agree = "interpretation" if row.fidelity == "interpretation" else {True: "yes", False: "no", None: "-"}[row.agree]
-    counted = f"{row.flops / 1e9:>8.2f}{flops:>10}{row.executed_flops / 1e9:>10.2f}"
-    return f"{row.name:<36}{row.skeleton:<14}{row.parameters:>12,}{published:>12}  {counted}  {agree}"
+def _columns(row: "Summary") -> dict[str, str]:
+    """The row for a terminal."""
+    agree = {True: "yes", False: "no", None: "-"}[row.agree]
+    published = "-" if row.published_flops is None else f"{float(row.published_flops) * row.flops_unit / 1e9:.2f}"
+    return {
+        "name": row.name,
+        "skeleton": row.skeleton,
+        "parameters": f"{row.parameters:,}",
+        "published parameters": "-" if row.published_parameters is None else f"{row.published_parameters:,}",
+        "GFLOPs": f"{row.flops / 1e9:.2f}",
+        "published GFLOPs": published,
+        "executed": f"{row.executed_flops / 1e9:.2f}",
+        "agree": "interpretation" if row.fidelity == "interpretation" else agree,
+    }

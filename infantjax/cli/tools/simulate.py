@@ -7,7 +7,9 @@ from tyro.conf import arg
 
 from infantjax.cli.options import common
 from infantjax.cli.options.methods import DEFAULT, MethodName
-from infantjax.simulation import RenderConfig
+from infantjax.methods import registry
+from infantjax.progress import Progress
+from infantjax.simulation import RenderConfig, write_cohort
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,6 @@ class Simulate(common.Command):
 
     def run(self) -> int:
         """Simulate the cohort."""
-        from infantjax.methods import registry
-        from infantjax.progress import Progress
-        from infantjax.simulation import write_cohort
-
         with (
             common.written(self.output, "make room"),
             common.checked("simulate"),
@@ -62,13 +60,13 @@ class Simulate(common.Command):
                 self.seed,
                 self.duration,
                 method=registry.get(self.method),
-                overwrite=self.overwrite,
                 progress=progress.update,
+                film=self.film if self.video else None,
+                depth=self.film if self.depth else None,
+                overwrite=self.overwrite,
                 prevalence=self.prevalence,
                 fps=self.fps,
                 first=self.first,
-                film=self.film if self.video else None,
-                depth=self.film if self.depth else None,
             )
         print(self.output)
         return 0

@@ -1,5 +1,6 @@
 """`weights`: public weights by name, listed, fetched and checked."""
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
@@ -24,8 +25,6 @@ class List(common.Command):
 
     def run(self) -> int:
         """Print the table."""
-        import json
-
         from infantjax.weights import public
 
         rows = [
