@@ -20,7 +20,6 @@ HEAVY = (
     "scipy.stats",
     "optuna",
     "sqlalchemy",
-    "orbax",
     "tensorboardX",
     "decord",
     "av",

@@ -7,8 +7,7 @@ as it does in the search.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -18,15 +17,12 @@ from infantjax.evaluation.intervals import bootstrap_mean
 from infantjax.search.kbest import FAILED, Observation, State
 from infantjax.search.space import SearchSpace
 from infantjax.search.study import SearchResult, candidate_of, distributions
-from infantjax.settings import require_one_of
 
 try:
     import optuna
     from optuna.trial import TrialState
 except ImportError:
     raise MissingExtraError("optuna", "search") from None
-
-Evaluator = Literal["impurity", "fanova", "ped-anova"]
 
 MIN_TRIALS = 10
 """Trials with a value that an estimate of the importance needs (our choice)."""
@@ -99,8 +95,7 @@ class Checkpoint(NamedTuple):
     agreement: float
 
 
-@dataclass(frozen=True)
-class Convergence:
+class Convergence(NamedTuple):
     """The best value so far of repeated searches.
 
     Attributes:
@@ -117,43 +112,35 @@ class Convergence:
     high: Float[np.ndarray, " trial"]
 
 
-def importance(
-    study: SearchResult, evaluator: Evaluator = "impurity", resamples: int = 20, seed: int = 0
-) -> tuple[Importance, ...]:
-    """Share of each choice in the differences between candidates, largest first, by the evaluators of Optuna.
+def importance(study: SearchResult, resamples: int = 20, seed: int = 0) -> tuple[Importance, ...]:
+    """Share of each choice in the differences between candidates, largest first.
 
-    - `impurity`: mean decrease of impurity in a forest of regression trees, with interactions.
-    - `fanova`: main effects in such a forest (Hutter et al. 2014); some twenty times as slow.
-    - `ped-anova`: what distinguishes the best tenth (Watanabe et al. 2023); needs hundreds of trials.
-
-    All describe the evaluated candidates. K-Best tries few alternatives of a choice once its population agrees, so the
+    It is the mean decrease of impurity in a forest of regression trees, with interactions, by Optuna. It describes the
+    evaluated candidates. K-Best tries few alternatives of a choice once its population agrees, so the
     importance is best estimated from a random search. Choices without effect for some candidates (`se_ratio` without
     squeeze-and-excitation) are taken as if they had one.
 
     Args:
         study: the search; failed trials are left out, stopped ones are not.
-        evaluator: of the importance.
         resamples: of the trials, for the intervals; and as many shuffles of the values, for `chance`.
         seed: of the forest, the resamples and the shuffles.
 
     Raises:
         InputError: fewer than `MIN_TRIALS` trials with a value, or all values are equal.
         MissingExtraError: scikit-learn is not installed.
-        ValueError: unknown evaluator.
     """
-    require_one_of("evaluator", evaluator, get_args(Evaluator))
     observed = informative(study)
     if not observed:
         raise InputError(f"study {study.name}", "has too few trials with different values", "run more trials")
-    shares = _shares(study.space, observed, evaluator, seed)
+    shares = _shares(study.space, observed, seed)
     random = np.random.default_rng(seed)
     resampled, shuffled = [], []
     for _ in range(resamples):
         chosen = random.choice(len(observed), len(observed))
-        resampled.append(_shares(study.space, [observed[row] for row in chosen], evaluator, seed))
+        resampled.append(_shares(study.space, [observed[row] for row in chosen], seed))
         values = random.permutation([each.value for each in observed])
         null = [Observation(each.candidate, float(value)) for each, value in zip(observed, values)]
-        shuffled.append(_shares(study.space, null, evaluator, seed))
+        shuffled.append(_shares(study.space, null, seed))
     rows = []
     for name, share in shares.items():
         low, high = np.quantile([each[name] for each in resampled], (0.025, 0.975)) if resampled else (math.nan,) * 2
@@ -168,7 +155,7 @@ def informative(study: SearchResult) -> list[Observation]:
     return observed if len(observed) >= MIN_TRIALS and len({each.value for each in observed}) > 1 else []
 
 
-def _shares(space: SearchSpace, observed: Sequence[Observation], evaluator: Evaluator, seed: int) -> dict[str, float]:
+def _shares(space: SearchSpace, observed: Sequence[Observation], seed: int) -> dict[str, float]:
     """Importance by choice, adding to 1; 0 for a choice with one alternative among these observations."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study, known = optuna.create_study(direction="maximize"), distributions(space)
@@ -176,14 +163,8 @@ def _shares(space: SearchSpace, observed: Sequence[Observation], evaluator: Eval
         optuna.create_trial(params=space.choices(candidate), distributions=known, value=value)
         for candidate, value in observed
     )
-    implementation: optuna.importance.BaseImportanceEvaluator
-    if evaluator == "impurity":
-        implementation = optuna.importance.MeanDecreaseImpurityImportanceEvaluator(seed=seed)
-    elif evaluator == "fanova":
-        implementation = optuna.importance.FanovaImportanceEvaluator(seed=seed)
-    else:
-        implementation = optuna.importance.PedAnovaImportanceEvaluator()
-    shares = optuna.importance.get_param_importances(study, evaluator=implementation)
+    evaluator = optuna.importance.MeanDecreaseImpurityImportanceEvaluator(seed=seed)
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {name: float(shares.get(name, 0.0)) for name in space.names}
 
 

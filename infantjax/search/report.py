@@ -13,7 +13,6 @@ from infantjax.report.study import Chart, Section, Series, study_html
 from infantjax.search.analysis import (
     Checkpoint,
     Convergence,
-    Evaluator,
     Importance,
     Step,
     checkpoints,
@@ -34,9 +33,7 @@ PAGE = "search.html"
 """Name of the page of an analysis."""
 
 
-def write(
-    studies: Sequence[SearchResult], folder: str | Path, evaluator: Evaluator = "impurity", resamples: int = 20
-) -> list[Path]:
+def write(studies: Sequence[SearchResult], folder: str | Path, resamples: int = 20) -> list[Path]:
     """Write the analysis of studies to a folder as tables and a page.
 
     - `importance.csv`, of each study with enough trials;
@@ -49,7 +46,6 @@ def write(
     Args:
         studies: of different names.
         folder: created if missing; files of these names are replaced.
-        evaluator: of the importance.
         resamples: of the importance.
 
     Returns:
@@ -63,7 +59,7 @@ def write(
     for study in studies:
         if not study.history:
             raise InputError(f"study {study.name}", "has no finished trial", "run more trials")
-    important = {study.name: importance(study, evaluator, resamples) for study in studies if informative(study)}
+    important = {study.name: importance(study, resamples) for study in studies if informative(study)}
     courses = {study.name: steps(study) for study in studies}
     repeats: dict[str, list[SearchResult]] = defaultdict(list)
     for study in studies:

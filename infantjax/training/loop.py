@@ -179,9 +179,9 @@ def _recorder(
     if directory is None or not distributed.is_main_process():
         yield _Recorder(task, count)
         return
-    from infantjax.training.records.checkpoints import CheckpointStore
+    from infantjax.training.records.checkpoints import open_checkpoints
 
-    with CheckpointStore(directory, setup) as store, Log(directory, count, loggers) as log:
+    with open_checkpoints(directory, setup) as store, Log(directory, count, loggers) as log:
         yield _Recorder(task, count, store, log)
 
 

@@ -23,7 +23,8 @@ from infantjax.engine import Local
 from infantjax.errors import InputError
 from infantjax.files import locked
 from infantjax.search import KBest, RandomSearch, SearchSpace, TrialResult, driver, read_study
-from infantjax.search.study import CRASHES, REASON, status
+from infantjax.search.progress import status
+from infantjax.search.study import REASON
 
 # --- a whole search --------------------------------------------------------------------------------------------------
 
@@ -338,22 +339,6 @@ def test_interruptions_change_nothing(pretend, tmp_path, devices):
     assert found.history == pretend.by_hand(rule, 4)
 
 
-def test_after_a_crash_all_trials_of_the_process_are_run_again_each_alone(pretend, tmp_path, monkeypatch):
-    monkeypatch.setattr(driver.faulthandler, "is_enabled", lambda: True)  # that of pytest stays
-    report, gate = tmp_path / driver.CRASH_REPORT, threading.Event()
-    faulty = Faulty(pretend, {1: lambda: gate.wait(30), 2: KeyboardInterrupt()})
-    with pytest.raises(KeyboardInterrupt):
-        pretend.run(tmp_path, RandomSearch(), faulty, trials=4, engine=Local(2))
-    report.write_text("Fatal Python error: Aborted\n")
-    found = pretend.run(tmp_path, RandomSearch(), trials=4, objective=Faulty(pretend), engine=Local(2))
-    gate.set()
-    assert [trial.user_attrs.get(CRASHES) for trial in found.trials] == [1, 1, None, None]
-    assert found.history == pretend.by_hand(RandomSearch(), 4)
-    assert not report.exists()
-    begun, ended = pretend.journal(tmp_path, "begin"), pretend.journal(tmp_path, "end")
-    assert begun[:2] == ended[:2] == [found.space.label(each.candidate) for each in found.history[:2]]
-
-
 def test_a_killed_search_continues_on_another_machine_with_every_finished_trial(
     pretend, searched, tmp_path, monkeypatch
 ):
@@ -428,18 +413,3 @@ def test_kills_of_k_best_leave_the_search_that_there_would_have_been(pretend, tm
         process.communicate()
     end(start(pretend, tmp_path))
     assert read_study(tmp_path).history == pretend.by_hand()
-
-
-@pytest.mark.slow
-def test_a_candidate_that_crashes_the_process_four_times_fails_with_its_reason(pretend, tmp_path):
-    label = pretend.SPACE.label(pretend.by_hand(RandomSearch(), 3)[1].candidate)
-    for _ in range(driver.MAX_CRASHES):
-        process = start(pretend, tmp_path, "--trials", 3, "--aborts", label)
-        process.communicate()
-        assert process.returncode != 0
-    end(start(pretend, tmp_path, "--trials", 3, "--aborts", label))
-    found = read_study(tmp_path)
-    (failed,) = found.failures
-    assert failed.number == 1
-    assert failed.user_attrs[REASON] == "its process crashed 4 times: Fatal Python error: Aborted"
-    assert len(found.history) == 3

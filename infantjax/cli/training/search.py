@@ -10,7 +10,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from infantjax.cli.options import common
 from infantjax.cli.options.methods import DEFAULT, MethodName, value_of
-from infantjax.errors import InputError, printable
+from infantjax.errors import InputError
 
 if TYPE_CHECKING:
     from infantjax.engine import Engine
@@ -288,8 +288,6 @@ class Analyze(common.Command):
     where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     also: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME")] = ()
     """Another search of the folder, as a repeat or to compare; may be repeated."""
-    importance: Literal["impurity", "fanova", "ped-anova"] = "impurity"
-    """How the importance of the choices is estimated."""
 
     def run(self) -> int:
         """Write the analysis into the output folder."""
@@ -298,23 +296,21 @@ class Analyze(common.Command):
         names = dict.fromkeys((self.where.study, *self.also))
         found = [replace(self.where, study=name).read() for name in names]
         common.say("estimating the importance of the choices")
-        for path in report.write(found, self.where.folder / "analysis", self.importance):
+        for path in report.write(found, self.where.folder / "analysis"):
             print(path)
         return 0
 
 
 def _print_status(found: "SearchResult", as_json: bool) -> None:
     """The state of a search as JSON, or as lines, those of running trials last."""
-    from infantjax.search import progress, study
+    from infantjax.search import progress
 
-    known = study.status(found) | progress.progress(found)
+    known = progress.status(found)
     if as_json:
         common.print_rows([known], as_json)
         return
-    running = known.pop("now")
-    known |= {name: "-" for name, value in known.items() if value is None}
-    left = known.pop("seconds_left")
-    common.print_rows([known | {"left, at least": "-" if left == "-" else progress.format_seconds(left)}], as_json)
+    running, left = known.pop("now"), known.pop("seconds_left")
+    known["left, at least"] = None if left is None else progress.format_seconds(left)
+    common.print_rows([{name: "-" if value is None else value for name, value in known.items()}], as_json)
     for row in running:
-        seconds = "" if row["seconds"] is None else f", for {progress.format_seconds(row['seconds'])}"
-        print(printable(f"  {progress.format_running(row)}{seconds}"))
+        print(f"  trial {row['trial']}, for {progress.format_seconds(row['seconds'] or 0)}")
