@@ -18,20 +18,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from infantjax import places
+from infantjax.errors import InputError
 from infantjax.files import sha256
 from infantjax.progress import Progress
 from infantjax.settings import Count, check_fields
 from infantjax.training.execution import distributed
 from infantjax.training.execution.compiled import CompiledTraining, init_program
-from infantjax.training.execution.layout import Layout, RunMapping, take_runs, with_sharding
-from infantjax.training.execution.profiling import Profiler
-from infantjax.training.records.loggers import LoggerName, require_loggers
-from infantjax.training.records.logs import Log, peak_memory
+from infantjax.training.execution.layout import Layout, take_runs, with_sharding
+from infantjax.training.records.logs import Log, LoggerName, peak_memory
 from infantjax.training.state import StackResult, Status, TrainState
 from infantjax.training.task import SupervisedTask
 
 if TYPE_CHECKING:
     from infantjax.training.records.checkpoints import CheckpointStore
+
+PROFILED = 3
+"""Epochs in a profile, which grows with every operation."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,10 @@ class TrainOptions:
     """How a training is executed. None of it changes the result, up to rounding.
 
     Attributes:
-        mapping: how runs are mapped on one device.
         devices: to use; None is all devices of all processes.
         save_every: epochs between checkpoints, and between writes of `history.csv`.
         quiet: no progress on stderr.
-        loggers: of what is measured beside `history.csv`, see `loggers`.
+        loggers: of what is measured beside `history.csv`, see `logs`.
         profile: folder for a profile of the first epochs by `jax.profiler`; None makes none.
         on_epoch: called on the host after each epoch with its number and the state of the padded stack, in memory
             that the next epoch may overwrite.
@@ -52,7 +53,6 @@ class TrainOptions:
         ValueError: `save_every` below 1.
     """
 
-    mapping: RunMapping = "auto"
     devices: Sequence[jax.Device] | None = None
     save_every: Count = 1
     quiet: bool = True
@@ -96,7 +96,6 @@ def train(
         InputError: the directory holds another training, is in use, or cannot be written.
     """
     options = options or TrainOptions()
-    require_loggers(options.loggers)
     count = len(jax.tree.leaves(runs)[0])
     setup = {
         "config": asdict(task.config),
@@ -115,7 +114,7 @@ def train(
     before = distributed.device_put_global((layout.pad(drawn), active), per_run)
     data = distributed.device_put_global(data, layout.replicated)
 
-    init_state = compiled.init_state if compiled else init_program(task, layout, options.mapping)
+    init_state = compiled.init_state if compiled else init_program(task, layout)
     shapes = compiled.state if compiled else jax.eval_shape(init_state, before, runs, data)
     with contextlib.ExitStack() as stack:
         quiet = options.quiet or not distributed.is_main_process()
@@ -141,15 +140,16 @@ def train(
             size = layout.mesh.size
             progress.log(f"compiling {count} run(s) of {type(task.module).__name__} for {size} device(s)")
             began = time.perf_counter()
-            advance = task.compile(with_sharding(shapes, per_run), runs, data, layout.mesh, options.mapping)
+            advance = task.compile(with_sharding(shapes, per_run), runs, data, layout.mesh)
             progress.log(f"compiled in {time.perf_counter() - began:.1f} s")
 
         # The loop: the host saves, logs, and checks whether all runs have ended.
         running, counts = _running(state), np.asarray(distributed.fetch(runs.train_count))
-        profiler = stack.enter_context(Profiler(options.profile))
+        profile, last_profiled = stack.enter_context(_profiled(options.profile)), done + PROFILED
         while running.any():
             done += 1
-            profiler.begin_epoch()
+            if done > last_profiled:
+                profile.close()
             began, samples = time.perf_counter(), counts[running].sum()
             with jax.transfer_guard("disallow"):
                 state = advance(state, runs, data)
@@ -165,6 +165,20 @@ def train(
                 options.on_epoch(done, whole)
             progress.update(done, task.format_summary(np.asarray(distributed.fetch(state.best_score))[:count]))
         return StackResult.from_state(take_runs(task.unpack_state(distributed.fetch(state)), range(count)))
+
+
+@contextlib.contextmanager
+def _profiled(folder: Path | None) -> Iterator[contextlib.ExitStack]:
+    """Profile until what is given is closed."""
+    with contextlib.ExitStack() as profile:
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                what = f"cannot be written ({error.strerror})"
+                raise InputError(folder, what, "give another folder by --profile") from None
+            profile.enter_context(jax.profiler.trace(folder))
+        yield profile
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from jaxtyping import Array
 
 from infantjax.nn.initializers import Initialization
 from infantjax.training.cohorts.fine_tuning import trainable_mask
-from infantjax.training.execution.layout import RunMapping, compiler_options, map_runs
+from infantjax.training.execution.layout import compiler_options, map_runs
 from infantjax.training.execution.packing import Packing, Vectors
 from infantjax.training.optimizers import Elementwise
 from infantjax.training.splits import Split
@@ -486,7 +486,7 @@ class SupervisedTask(ABC):
 
     # --- the whole stack -------------------------------------------------------------------------------------------
 
-    def trace_epoch(self, state: TrainState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping) -> Traced:
+    def trace_epoch(self, state: TrainState, runs: Any, data: Any, mesh: Mesh) -> Traced:
         """Trace an epoch of the whole stack; its program donates the state.
 
         Args:
@@ -494,15 +494,14 @@ class SupervisedTask(ABC):
             runs: likewise, or arrays.
             data: likewise, or arrays.
             mesh: of the devices.
-            mapping: of the runs on one device.
         """
-        return jax.jit(map_runs(self.epoch, mesh, mapping), donate_argnums=0).trace(state, runs, data)
+        return jax.jit(map_runs(self.epoch, mesh), donate_argnums=0).trace(state, runs, data)
 
     def compile(
-        self, state: TrainState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping
+        self, state: TrainState, runs: Any, data: Any, mesh: Mesh
     ) -> Callable[[TrainState, Any, Any], TrainState]:
         """Compile `trace_epoch`, for runs and data that are on the devices."""
-        traced = self.trace_epoch(state, runs, data, mesh, mapping)
+        traced = self.trace_epoch(state, runs, data, mesh)
         return traced.lower().compile(compiler_options=compiler_options(mesh))
 
 
