@@ -184,22 +184,14 @@ def steps(study: SearchResult) -> tuple[Step, ...]:
     )
 
 
-def intermediate(study: SearchResult) -> list[tuple[int, int, float]]:
-    """(trial, epoch, best value so far) of every report, by trial and epoch."""
-    return [
-        (trial.number, epoch, value)
-        for trial in study.trials
-        for epoch, value in sorted(trial.intermediate_values.items())
-    ]
-
-
 def checkpoints(study: SearchResult) -> tuple[Checkpoint, ...]:
     """The trials at each epoch with a required value; without such epochs, at each epoch with a report."""
     from scipy.stats import spearmanr
 
     at: dict[int, dict[int, float]] = defaultdict(dict)
-    for trial, epoch, value in intermediate(study):
-        at[epoch][trial] = value
+    for trial in study.trials:
+        for epoch, value in trial.intermediate_values.items():
+            at[epoch][trial.number] = value
     ended = {trial.number: trial for trial in study.trials if trial.value is not None}
     rows = []
     for epoch, required in study.checkpoints or [(epoch, math.nan) for epoch in sorted(at)]:

@@ -16,7 +16,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
 from itertools import accumulate
 from typing import Annotated, NamedTuple, Protocol
 
@@ -70,7 +69,7 @@ class Strategy(Protocol):
 
     def replay(self, space: SearchSpace, observations: Iterable[Observation]) -> State:
         """The state after these observations, in order."""
-        return reduce(self.update, observations, State(space.uniform()))
+        return list(self.states(space, observations))[-1]
 
 
 @dataclass(frozen=True)

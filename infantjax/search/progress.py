@@ -68,7 +68,8 @@ def _mean_seconds(trials: tuple[FrozenTrial, ...]) -> float | None:
 
 
 def _age(trial: FrozenTrial) -> int | None:
-    return trial.datetime_start and max(0, round((datetime.now() - trial.datetime_start).total_seconds()))
+    began = trial.datetime_start
+    return None if began is None else max(0, round((datetime.now() - began).total_seconds()))
 
 
 def format_progress(found: SearchResult) -> str:

@@ -19,7 +19,6 @@ from infantjax.search.analysis import (
     convergence,
     importance,
     informative,
-    intermediate,
     steps,
 )
 from infantjax.search.study import SearchResult
@@ -39,7 +38,7 @@ def write(studies: Sequence[SearchResult], folder: str | Path, resamples: int = 
     - `importance.csv`, of each study with enough trials;
     - `population.csv`: a row for each finished trial: its value, the best, temperature, the values of the members,
       worst first, and of each choice how many alternatives are open (`Step.open_choices`);
-    - `intermediate.csv`: the value of each trial at its checkpoints and its end; `checkpoints.csv`: a summary of them;
+    - `checkpoints.csv`: a summary of the values of trials at their checkpoints and their ends;
     - `convergence.csv`: the best so far; studies with one strategy and one space are repeats;
     - `search.html`, which draws them.
 
@@ -69,7 +68,6 @@ def write(studies: Sequence[SearchResult], folder: str | Path, resamples: int = 
     tables = {
         "importance": _by_study(Importance._fields, important),
         "population": _population_table(studies, courses),
-        "intermediate": _by_study(("trial", "epoch", "value"), {study.name: intermediate(study) for study in studies}),
         "checkpoints": _by_study(Checkpoint._fields, {study.name: checkpoints(study) for study in studies}),
         "convergence": _convergence_table(converged),
     }

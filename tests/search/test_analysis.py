@@ -81,10 +81,6 @@ def test_a_choice_that_matters_is_above_chance_and_one_that_does_not_is_below(ev
     assert rows["big"].low <= rows["big"].share <= rows["big"].high
 
 
-def test_importance_is_the_same_for_the_same_seed(everything):
-    assert analysis.importance(everything, resamples=1, seed=3) == analysis.importance(everything, resamples=1, seed=3)
-
-
 def test_stopped_trials_count_and_failed_ones_do_not(everything):
     assert any(trial.state is TrialState.PRUNED for trial in everything.trials)
     without = found_of(everything.history[:12])
@@ -119,13 +115,6 @@ def test_before_the_population_is_full_all_alternatives_are_open_and_a_unanimous
     assert 1 < last.open_choices()["small"] < 2
 
 
-def test_a_failed_trial_is_a_step_without_an_auc():
-    failed, good = analysis.steps(found_of([Observation((0, 0, "a", 1), FAILED), Observation((0, 1, "a", 1), 0.6)]))
-    assert math.isnan(failed.value)
-    assert math.isnan(failed.best)
-    assert good.best == 0.6
-
-
 # --- checkpoints -----------------------------------------------------------------------------------------------------
 
 
@@ -137,11 +126,6 @@ def test_the_checkpoints_count_who_came_and_who_was_stopped(everything):
     assert (second.trials, second.stopped) == (27 - first.stopped, sum(0.6 <= value < 0.7 for value in values))
     # Those that went on were all 0.1 lower then than at their end.
     assert first.agreement == pytest.approx(1)
-
-
-def test_what_a_trial_reached_is_told_by_epoch(everything):
-    rows = [row for row in analysis.intermediate(everything) if row[0] == 0]
-    assert [row[1] for row in rows] == sorted(everything.trials[0].intermediate_values)
 
 
 # --- repeated searches -----------------------------------------------------------------------------------------------
@@ -160,11 +144,6 @@ def test_the_interval_holds_the_mean_and_one_search_has_none():
     one = analysis.convergence([[0.5, 0.6]], trials=1)
     assert math.isnan(one.low[0])
     assert one.best.shape == (1, 1)
-
-
-def test_convergence_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="needs searches with trials"):
-        analysis.convergence([[0.5], []])
 
 
 # --- tables and pictures ---------------------------------------------------------------------------------------------
@@ -201,10 +180,6 @@ def test_the_population_has_a_row_for_each_finished_trial_and_a_column_for_each_
     assert len(rows) == sum(len(found.history) for found in founds)
     assert set(SPACE.names) < set(rows[0])
     assert rows[0]["temperature"] == ""
-
-
-def test_a_name_never_begins_like_a_formula(written):
-    assert "'=kbest" in {row["study"] for row in rows_of(written[0] / "population.csv")}
 
 
 def test_the_page_draws_the_tables_of_every_search(written):

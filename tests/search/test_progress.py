@@ -75,10 +75,6 @@ def test_kbest_ends_after_the_fewest_candidates_if_none_is_better(values):
     assert strategy.replay(SPACE, seen).ended
 
 
-def test_random_search_has_no_end():
-    assert fewest_left(RandomSearch(), RandomSearch().replay(SPACE, [])) is None
-
-
 @pytest.mark.parametrize(
     ("seconds", "text"), [(5, "5 s"), (119, "119 s"), (150, "2 min"), (7300, "2 h"), (2e5, "2 days")]
 )

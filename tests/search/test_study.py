@@ -39,12 +39,6 @@ def test_a_file_that_is_no_database_is_refused(tmp_path, content):
         read_study(tmp_path)
 
 
-def test_a_search_that_is_only_looked_at_is_not_made(tmp_path):
-    with pytest.raises(InputError, match="does not exist"):
-        read_study(tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
 # --- what continues --------------------------------------------------------------------------------------------------
 
 SPACE = SearchSpace({"a": (1, 2), "b": ("x", "y")})
@@ -71,12 +65,6 @@ def test_a_search_for_something_else_is_refused(tmp_path, changed, message):
 
 
 # --- what is told ----------------------------------------------------------------------------------------------------
-
-
-def test_a_study_that_is_found_is_the_one_that_was_searched(pretend, found):
-    assert found.space == pretend.SPACE
-    assert found.strategy == RandomSearch()
-    assert len(found.trials) == 5
 
 
 def test_the_best_come_first(pretend, found):

@@ -205,8 +205,3 @@ def test_evaluation_is_traced_once_and_an_epoch_asks_the_host_nothing(toy):
     text = traced.compile().epoch.as_text()
     assert re.search(r" while\(", text)
     assert not re.search(r" (infeed|outfeed|send|recv)\(|callback", text)
-
-
-def test_options_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="save_every must be at least 1, got 0"):
-        TrainOptions(save_every=0)

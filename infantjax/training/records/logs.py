@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import jax
 import numpy as np
 
 from infantjax.files import write_atomically
+
+if TYPE_CHECKING:
+    import jax
 
 LoggerName = Literal["tensorboard", "jsonl"]
 """Name of a logger, see `LOGGERS`."""
@@ -160,7 +162,7 @@ LOGGERS: dict[str, Callable[[Path, int, int], AbstractContextManager[Write]]] = 
 """Name -> logger."""
 
 
-def peak_memory(devices: Sequence[jax.Device]) -> float:
+def peak_memory(devices: "Sequence[jax.Device]") -> float:
     """The most memory in use so far, megabytes: of the fullest device, or of this process on a CPU.
 
     NaN where neither is known.

@@ -54,11 +54,6 @@ def test_leading_axes_of_the_vectors_become_those_of_every_array(tree, leading):
     assert all(a.shape[: len(leading)] == tuple(leading) for a in jax.tree.leaves(stacked))
 
 
-def test_shapes_alone_are_enough_to_know_the_places():
-    abstract = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, TREE))
-    assert Packing.of(abstract) == Packing.of(TREE)
-
-
 def test_numpy_stays_numpy_and_jax_stays_jax():
     packing = Packing.of(TREE)
     vectors = packing.pack(TREE)
