@@ -108,7 +108,6 @@ def keep_candidates(directory: Path, found: Sequence[dict[str, Any]]) -> list[di
         if (len(kept), studies[0]) != (len(found), studies[1]):
             what = f"holds an ensemble of {len(kept)} candidates of {', '.join(sorted(studies[0]))}"
             raise InputError(directory, what, "give another place")
-        kept = distributed.agree(kept)
         if distributed.is_main_process() and not path.exists():
             directory.mkdir(parents=True, exist_ok=True)
             write_atomically(path, canonical_json(kept))

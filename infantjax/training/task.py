@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import flax.linen as nn
 import jax
@@ -29,18 +29,6 @@ from infantjax.training.execution.packing import Packing, Vectors
 from infantjax.training.optimizers import Elementwise
 from infantjax.training.splits import Split
 from infantjax.training.state import IndexSets, Status, TrainState
-
-
-class Config(Protocol):
-    """Fields of a task's configuration that the loop reads; a task without own batches also reads `batch_size`."""
-
-    @property
-    def epochs(self) -> int:
-        """Passes over the training samples."""
-
-    @property
-    def seed(self) -> int:
-        """Root of all random numbers."""
 
 
 class EpochResult(NamedTuple):
@@ -100,7 +88,8 @@ class SupervisedTask(ABC):
 
     Attributes:
         module: network with `init(key, x)` and `apply(variables, x, train=...)`.
-        config: the same for all runs, see `Config`.
+        config: the same for all runs; the loop reads `epochs`, `seed`, the root of all random numbers, and without own
+            batches `batch_size`.
         input_shape: of the network's input, for a batch of one.
         trainable: patterns of the parameters that are trained; empty trains all. See `fine_tuning.trainable_mask`.
         transform: optax transformation in place of `optimizer`; None takes that.

@@ -10,7 +10,7 @@ parent code that of ShapGCN is.
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,42 +18,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from infantjax.recording import augmentation, windows
-from infantjax.recording.augmentation_config import Augmentation
 from infantjax.recording.windows import AnyArray
-from infantjax.settings import Precision
 from infantjax.skeletons import Skeleton
 from infantjax.training import metrics
 from infantjax.training.splits import Split
 from infantjax.training.state import IndexSets, Run, stack_padded, stack_runs
-from infantjax.training.task import Config, EpochPlan, EvalResult, SupervisedTask, mask, permute_from_bits
-
-
-class WindowConfig(Config, Protocol):
-    """Fields of a configuration that sampling reads."""
-
-    @property
-    def batch_size(self) -> int:
-        """Windows of a step; an incomplete last batch is dropped."""
-
-    @property
-    def samples_per_negative(self) -> int:
-        """Windows of each infant without CP in an epoch."""
-
-    @property
-    def positive_ratio(self) -> int:
-        """An infant with CP gives this many times as many windows."""
-
-    @property
-    def roll(self) -> bool:
-        """Repeat shorter recordings up to the length of the longest."""
-
-    @property
-    def precision(self) -> Precision:
-        """Of the activations and products of a training step."""
-
-    @property
-    def augmentation(self) -> Augmentation | None:
-        """Random views of training windows; None trains on the windows as they are."""
+from infantjax.training.task import EpochPlan, EvalResult, SupervisedTask, mask, permute_from_bits
 
 
 @jax.tree_util.register_dataclass
@@ -155,13 +125,13 @@ class RunExtra(NamedTuple):
     infant_label: Array
 
 
-def window_runs(data: CohortData, splits: Sequence[Split], config: WindowConfig) -> Run:
+def window_runs(data: CohortData, splits: Sequence[Split], config: Any) -> Run:
     """Index sets of a stack of runs.
 
     Args:
         data: the cohort.
         splits: recordings of each run.
-        config: samples per recording and batch size.
+        config: see `BinaryWindowTask`.
 
     Raises:
         ValueError: no splits, a split that names a recording that does not exist or has no
@@ -172,7 +142,7 @@ def window_runs(data: CohortData, splits: Sequence[Split], config: WindowConfig)
     return stack_runs(config.seed, range(len(splits)), [_index_sets(data, split, config) for split in splits])
 
 
-def _index_sets(data: CohortData, split: Split, config: WindowConfig) -> IndexSets:
+def _index_sets(data: CohortData, split: Split, config: Any) -> IndexSets:
     lengths, labels = np.asarray(data.lengths), np.asarray(data.labels)
     split.check(len(lengths), "recordings")
     rows, held = np.asarray(split.train), np.asarray(split.validation)
@@ -202,10 +172,10 @@ class BinaryWindowTask(SupervisedTask):
     """Two classes from windows; the best epoch has the highest AUC of the validation recordings.
 
     The network is `apply(variables, x, train=...) -> (logits [batch, 2], aux)`. A method adds `inputs` and the
-    optimizer.
+    optimizer. Of `config` it reads `batch_size`; `samples_per_negative`, the windows of each infant without CP in an
+    epoch, of which one with CP gives `positive_ratio` times as many; `roll`, which repeats shorter recordings up to the
+    length of the longest; `precision` of a training step; and `augmentation`, None for windows as they are.
     """
-
-    config: WindowConfig
 
     min_score = 0.0
     """The published rule: the AUC of the best epoch is above 0."""
