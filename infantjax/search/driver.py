@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,24 +112,22 @@ class _Shared(NamedTuple):
     compiled: "Future[Any] | None" = None
 
 
+@dataclass
 class _Driver:
     """A search that runs; arguments as of `run`."""
 
-    def __init__(
-        self,
-        writer: StudyWriter,
-        objective: Any,
-        directory: Path,
-        engine: Engine,
-        strategy: Strategy,
-        seed: int,
-        limit: int | None,
-    ) -> None:
-        self.writer, self.objective, self.directory, self.engine = writer, objective, directory, engine
-        self.strategy, self.seed, self.limit = strategy, seed, limit
-        self.waiting = [number for number in writer.unfinished if writer.candidates[number] is not None]
+    writer: StudyWriter
+    objective: Any
+    directory: Path
+    engine: Engine
+    strategy: Strategy
+    seed: int
+    limit: int | None
+
+    def __post_init__(self) -> None:
+        self.waiting = [number for number in self.writer.unfinished if self.writer.candidates[number] is not None]
         self.running: set[int] = set()
-        self.shared = _Shared(threading.Event(), {}) if engine.shares_memory else None
+        self.shared = _Shared(threading.Event(), {}) if self.engine.shares_memory else None
         self.compiled: dict[Candidate, Future[Any]] = {}
 
     def run(self) -> None:

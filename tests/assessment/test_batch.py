@@ -271,16 +271,6 @@ def test_how_files_are_read_is_passed_on(tmp_path, assessor):
 # --- writing over results --------------------------------------------------------------------------------------------
 
 
-def test_results_of_the_same_input_and_settings_are_written_again(tmp_path, assessor):
-    path = write(tmp_path / "a.csv")
-    assess_files([path], tmp_path / "out", assessor)
-    before = files_in(tmp_path / "out")
-    (tmp_path / "out" / "a.html").unlink()
-    (row,) = assess_files([path], tmp_path / "out", assessor)
-    assert row.status == "ok"
-    assert files_in(tmp_path / "out") == before
-
-
 @pytest.mark.parametrize("change", ["input", "settings", "no record"])
 def test_results_of_another_input_or_other_settings_are_kept_unless_told(tmp_path, assessor, ensemble_folder, change):
     path, out, other = write(tmp_path / "a.csv"), tmp_path / "out", assessor

@@ -137,15 +137,6 @@ def test_a_search_that_ended_keeps_its_best():
     np.testing.assert_allclose(found.mean, [math.nan, 0.65, 0.65, 0.75])
 
 
-def test_the_interval_holds_the_mean_and_one_search_has_none():
-    many = analysis.convergence([[0.5 + 0.01 * seed, 0.9] for seed in range(8)])
-    assert many.low[0] < many.mean[0] < many.high[0]
-    assert many.low[1] == pytest.approx(many.high[1]) == pytest.approx(many.mean[1])
-    one = analysis.convergence([[0.5, 0.6]], trials=1)
-    assert math.isnan(one.low[0])
-    assert one.best.shape == (1, 1)
-
-
 # --- tables and pictures ---------------------------------------------------------------------------------------------
 
 

@@ -85,11 +85,6 @@ def test_a_newcomer_stands_below_older_ones_of_its_performance():
     assert [member.candidate[0] for member in after.population] == ["Z", "Y"]
 
 
-def test_a_failed_candidate_counts_as_unsuccessful():
-    rule = KBest(2)
-    assert rule.update(rule.replay(LETTERS, members("X", "Y")), Observation(("Z", 8), FAILED)).unsuccessful == 1
-
-
 @pytest.mark.parametrize(("lag", "next_one"), [(True, 10), (False, 7)])
 def test_a_drop_acts_one_trial_late_as_in_the_reference_and_at_once_as_in_the_paper(lag, next_one):
     rule = KBest(2, temperature_lag=lag)
@@ -113,13 +108,6 @@ def test_a_drop_does_not_jump_over_the_end_temperature():
     for _ in range(3):
         state = rule.update(state, Observation(("Z", 8), 0.0))
     assert (state.temperature, state.ended) == (1, False)
-
-
-def test_trials_behind_the_end_change_nothing():
-    rule = KBest(1, start_temperature=1)
-    ended = rule.replay(LETTERS, [*members("X"), Observation(("Z", 8), 0.0)])
-    assert ended.ended
-    assert rule.update(ended, Observation(("Y", 3), 1.0)) == ended
 
 
 @pytest.mark.parametrize(
