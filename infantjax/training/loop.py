@@ -119,10 +119,15 @@ def train(
     with contextlib.ExitStack() as stack:
         quiet = options.quiet or not distributed.is_main_process()
         progress = stack.enter_context(Progress(task.config.epochs, "training", quiet=quiet))
-        recorder = stack.enter_context(_recorder(task, directory, setup, count, options.loggers))
+        store = log = None
+        if directory is not None and distributed.is_main_process():
+            from infantjax.training.records.checkpoints import open_checkpoints
+
+            store = stack.enter_context(open_checkpoints(directory, setup))
+            log = stack.enter_context(Log(directory, count, options.loggers))
 
         # The state: from the newest intact checkpoint, or new.
-        done, restored = recorder.restore(shapes)
+        done, restored = _restore(task, shapes, count, store, log)
         if done:
             progress.log(f"continuing after epoch {done}")
             padded = layout.pad(restored)
@@ -160,7 +165,15 @@ def train(
             # Unpacked on the host, where a thousand variables are views; on a device each would be a program.
             whole = task.unpack_state(distributed.fetch(state)) if saved or options.on_epoch else None
             if directory is not None:
-                recorder.record(done, whole if saved else None, whole or state, speed)
+                history = whole.history if whole else distributed.fetch(state.history)
+            if store and log:
+                if saved and whole:
+                    # Without the runs that pad the stack: it may be continued on other devices.
+                    store.save(done, take_runs(whole, range(count)))
+                with store.writing():
+                    log.write(done, history, table=saved, speed=speed)
+                if saved:
+                    places.publish_progress(store.directory)
             if whole and options.on_epoch:
                 options.on_epoch(done, whole)
             progress.update(done, task.format_summary(np.asarray(distributed.fetch(state.best_score))[:count]))
@@ -181,61 +194,22 @@ def _profiled(folder: Path | None) -> Iterator[contextlib.ExitStack]:
         yield profile
 
 
-@contextlib.contextmanager
-def _recorder(
-    task: SupervisedTask,
-    directory: str | Path | None,
-    setup: dict[str, Any],
-    count: int,
-    loggers: Sequence[LoggerName],
-) -> Iterator["_Recorder"]:
-    """Open checkpoints and logs below a directory; only the main process does."""
-    if directory is None or not distributed.is_main_process():
-        yield _Recorder(task, count)
-        return
-    from infantjax.training.records.checkpoints import open_checkpoints
-
-    with open_checkpoints(directory, setup) as store, Log(directory, count, loggers) as log:
-        yield _Recorder(task, count, store, log)
-
-
-@dataclass(frozen=True)
-class _Recorder:
-    """Checkpoints and logs of a training; without a store it records nothing."""
-
-    task: SupervisedTask
-    count: int
-    store: "CheckpointStore | None" = None
-    log: "Log | None" = None
-
-    def restore(self, shapes: TrainState) -> tuple[int, TrainState]:
-        """Epoch and state of the newest intact checkpoint, on every process; epoch 0 where there is none."""
-        wanted = jax.tree.map(
-            lambda s: jax.ShapeDtypeStruct((self.count, *s.shape[1:]), s.dtype),
-            jax.eval_shape(self.task.unpack_state, shapes),
-        )
-        found = self.store.restore(wanted) if self.store else None
-        if found is not None and self.store and self.log:
-            with self.store.writing():
-                self.log.write(found[0], found[1].history)
-        epoch = int(distributed.broadcast_from_host0(np.int32(found[0] if found else 0)))
-        if not epoch:
-            return 0, wanted
-        state = found[1] if found else jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), wanted)
-        return epoch, distributed.broadcast_from_host0(state)
-
-    def record(self, epoch: int, saved: TrainState | None, state: TrainState, speed: Mapping[str, float]) -> None:
-        """Write the history and the speed, and a checkpoint if there is a state to save."""
-        history = distributed.fetch(state.history)
-        if self.store is None or self.log is None:
-            return
-        if saved is not None:
-            # Without the runs that pad the stack: it may be continued on other devices.
-            self.store.save(epoch, take_runs(saved, range(self.count)))
-        with self.store.writing():
-            self.log.write(epoch, history, table=saved is not None, speed=speed)
-        if saved is not None:
-            places.publish_progress(self.store.directory)
+def _restore(
+    task: SupervisedTask, shapes: TrainState, count: int, store: "CheckpointStore | None", log: Log | None
+) -> tuple[int, TrainState]:
+    """Epoch and state of the newest intact checkpoint, on every process; epoch 0 where there is none."""
+    wanted = jax.tree.map(
+        lambda s: jax.ShapeDtypeStruct((count, *s.shape[1:]), s.dtype), jax.eval_shape(task.unpack_state, shapes)
+    )
+    found = store.restore(wanted) if store else None
+    if found is not None and store and log:
+        with store.writing():
+            log.write(found[0], found[1].history)
+    epoch = int(distributed.broadcast_from_host0(np.int32(found[0] if found else 0)))
+    if not epoch:
+        return 0, wanted
+    state = found[1] if found else jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), wanted)
+    return epoch, distributed.broadcast_from_host0(state)
 
 
 def digest_of(tree: Any) -> str:

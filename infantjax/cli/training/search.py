@@ -1,7 +1,7 @@
 """`search` and its four views: `search status`, `search best`, `search export`, `search analyze`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -18,34 +18,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class StudyOptions:
-    """Where the trials are stored."""
+class StudyCommand(common.Command):
+    """Where the trials of a search are stored."""
 
+    output: common.Output
+    """Folder for trials, checkpoints and exports."""
     study: Annotated[str, arg(metavar="NAME")] = "search"
     """Name of the search; a folder may hold several."""
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
-    """Folder for trials, checkpoints and exports."""
 
-    @property
-    def folder(self) -> Path:
-        """The output folder.
-
-        Raises:
-            InputError: none is given.
-        """
-        if self.output is None:
-            raise InputError("search", "needs a folder", "give one by -o DIR")
-        return self.output
-
-    def read(self) -> "SearchResult":
-        """The search.
+    def read(self, name: str | None = None) -> "SearchResult":
+        """The search, or another one of the folder.
 
         Raises:
             InputError: it does not exist, or cannot be read.
         """
         from infantjax.search import read_study
 
-        return read_study(self.folder, self.study)
+        return read_study(self.output, name or self.study)
 
 
 @dataclass(frozen=True)
@@ -82,7 +71,7 @@ def _objective_of(source: tuple[Any, ...]) -> Any:
 
 
 @dataclass(frozen=True)
-class Search(common.Command):
+class Search(StudyCommand):
     """Search the published space for the network that suits a cohort best.
 
     The same command continues after an interruption. Show results by `search status`, `search best`, `search export`
@@ -92,12 +81,11 @@ class Search(common.Command):
         infantjax search cohort -o search --study first --devices 2
     """
 
-    cohort: Positional[Path]
+    cohort: Positional[Path] = field(kw_only=True)
     """Folder of keypoint files with their outcomes.csv."""
     method: MethodName = DEFAULT
     """Method whose published space is searched, ensemble-gcn or cp-gcn-29; the settings below depend on it."""
     problem: Any = None
-    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     devices: int | None = None
     """Devices of this machine, each trains one candidate at a time; all if not given. On a CPU: candidates at the same
     time, each on as many cores as are free."""
@@ -147,7 +135,7 @@ class Search(common.Command):
 
         with common.checked("--method", "ensemble-gcn and cp-gcn-29 have one"):
             registry.get(self.method).search_problem()
-        folder = self.where.folder
+        folder = self.output
         with common.written(folder), common.checked():
             strategy = self._strategy()
             space = self.problem.space if self.space is None else read_space(self.space, self.problem.space)
@@ -173,7 +161,7 @@ class Search(common.Command):
                 engine=engine,
                 seed=self.seed,
                 trials=self.trials,
-                study=self.where.study,
+                study=self.study,
             )
         _print_status(found, self.json)
         return 0
@@ -190,7 +178,7 @@ class Search(common.Command):
         if self.cluster is not None:
             if self.devices is not None:
                 raise InputError("--devices", "is decided by the cluster", "leave it out")
-            return common.join_cluster(self.cluster, self.where.folder, self.cohort)
+            return common.join_cluster(self.cluster, self.output, self.cohort)
         process.shorten_compilation()
         if self.devices is not None:
             process.divide_cpu(self.devices)
@@ -213,32 +201,30 @@ class Search(common.Command):
 
 
 @dataclass(frozen=True)
-class Status(common.Command):
+class Status(StudyCommand):
     """Print the state of a search: its trials, what runs, its rate, its phase and its best candidate.
 
     Example:
         infantjax search status -o search --study first
     """
 
-    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
         """Print the status."""
-        _print_status(self.where.read(), self.json)
+        _print_status(self.read(), self.json)
         return 0
 
 
 @dataclass(frozen=True)
-class Best(common.Command):
+class Best(StudyCommand):
     """Print the best candidates of a search with their choices.
 
     Example:
         infantjax search best -o search --study first --top 3
     """
 
-    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     top: int = 1
     """Number of candidates."""
     json: bool = False
@@ -246,19 +232,18 @@ class Best(common.Command):
 
     def run(self) -> int:
         """Print the candidates."""
-        common.print_rows(self.where.read().best(self.top), self.json, several=True)
+        common.print_rows(self.read().best(self.top), self.json, several=True)
         return 0
 
 
 @dataclass(frozen=True)
-class ExportTrials(common.Command):
+class ExportTrials(StudyCommand):
     """Write the trials of a search as trials.csv and its best candidates as best.json.
 
     Example:
         infantjax search export -o search --study first --top 10
     """
 
-    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     top: int = 1
     """Number of candidates in best.json."""
 
@@ -267,7 +252,7 @@ class ExportTrials(common.Command):
         from infantjax.files import canonical_json, write_atomically
         from infantjax.search import study
 
-        found, folder = self.where.read(), self.where.folder
+        found, folder = self.read(), self.output
         contents = {"trials.csv": study.table(found), "best.json": canonical_json(found.best(self.top))}
         with common.written(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -278,14 +263,13 @@ class ExportTrials(common.Command):
 
 
 @dataclass(frozen=True)
-class Analyze(common.Command):
+class Analyze(StudyCommand):
     """Analyze a search: its course, the importance of each choice, other searches.
 
     Example:
         infantjax search analyze -o search --study first --also second
     """
 
-    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     also: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME")] = ()
     """Another search of the folder, as a repeat or to compare; may be repeated."""
 
@@ -293,10 +277,10 @@ class Analyze(common.Command):
         """Write the analysis into the output folder."""
         from infantjax.search import report
 
-        names = dict.fromkeys((self.where.study, *self.also))
-        found = [replace(self.where, study=name).read() for name in names]
+        names = dict.fromkeys((self.study, *self.also))
+        found = [self.read(name) for name in names]
         common.say("estimating the importance of the choices")
-        for path in report.write(found, self.where.folder / "analysis"):
+        for path in report.write(found, self.output / "analysis"):
             print(path)
         return 0
 
