@@ -55,6 +55,7 @@ from infantjax.methods.ensemble_gcn.objective import SPACE, AucObjective, build
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.recording import features
 from infantjax.recording.windows import WINDOW, window_starts
+from infantjax.search.space import pick
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.execution.compiled import CompiledTraining
 from infantjax.training.splits import Split
@@ -102,7 +103,7 @@ def main(options: Options) -> None:
     common.require_equal(_described(np.asarray(window[0])), found, 1e-6, "features")
 
     generator = random.Random(options.seed)
-    candidates = [SPACE.choices(SPACE.sample(generator.random)) for _ in range(options.candidates)]
+    candidates = [SPACE.choices(pick(SPACE.uniform(), generator.random)) for _ in range(options.candidates)]
     twins = []
     rows: list[dict[str, Any]] = []
     for number, choices in enumerate(candidates):
