@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import cache, partial
 from itertools import takewhile
-from typing import Any
+from typing import Any, Protocol
 
 from infantjax.errors import InputError, MissingExtraError, one_line
 from infantjax.progress import INTERVAL, LOGGER
@@ -30,14 +30,30 @@ class CrashError(Exception):
     """A task ended its process, also when it was repeated."""
 
 
+class Engine(Protocol):
+    """Runs tasks.
+
+    Attributes:
+        shares_memory: whether tasks see the objects of this process, such as compiled programs.
+    """
+
+    shares_memory: bool
+
+    @property
+    def devices(self) -> int:
+        """Number of tasks at the same time, now."""
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        """Begin `task(*arguments, device=number)` as soon as a device is free.
+
+        The future has the result, the exception of the task, or `CrashError`.
+        """
+
+
 class Local:
     """Threads of this process, one for each of its devices: XLA releases the GIL while it compiles and computes.
 
     Threads do not keep the process alive.
-
-    Attributes:
-        shares_memory: whether tasks see the objects of this process, such as compiled programs.
-        devices: number of tasks at the same time.
 
     Args:
         devices: number of devices to use, from the first one on; None is all of JAX's local devices.
@@ -61,10 +77,7 @@ class Local:
             self._free.put(number)
 
     def submit(self, task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        """Begin `task(*arguments, device=number)` in a thread as soon as a device is free.
-
-        The future has the result or the exception of the task.
-        """
+        """Begin the task in a thread as soon as a device is free."""
 
         def call() -> Any:
             number = self._free.get()
@@ -128,10 +141,7 @@ class Ray:
         return max(1, int(self._ray.cluster_resources().get(self._kind, 0)))
 
     def submit(self, task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        """Begin the task in a process of the cluster as soon as a device is free.
-
-        The future has the result, the exception of the task, or `CrashError`.
-        """
+        """Begin the task in a process of the cluster as soon as a device is free."""
         return in_thread(partial(self._call, task, arguments))
 
     def _call(self, task: Callable[..., Any], arguments: Arguments) -> Any:
@@ -152,10 +162,6 @@ class Ray:
                 LOGGER.warning("a node died; its task is repeated elsewhere")
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None
-
-
-Engine = Local | Ray
-"""Runs tasks."""
 
 
 def _require_listener(address: str) -> None:
@@ -217,7 +223,7 @@ def results(
 
     Args:
         engine: runs them.
-        task: see `Local.submit`.
+        task: see `Engine.submit`.
         source: the arguments of each task. A function is called when a device is free, after the results before were
             consumed; None says that there is nothing to do until another result is there.
         ordered: yield in the order of submission, not of completion.

@@ -40,7 +40,7 @@ SCHEMES = ("gs", "s3", "memory")
 
 _ADDRESS = re.compile(rf"({'|'.join(SCHEMES)}):/+([^/].*?)/*")
 _KNOWN, _LOCK = ".known.json", ".publishing"
-_TEMPORARY = re.compile(r"(^|/)\.|\.lock$|-journal$")
+_TEMPORARY = re.compile(r"(^|/)\.|\.lock$|-journal$|\.orbax-checkpoint-tmp")
 """Names that are neither fetched nor published: hidden and half-written files, locks, the journal of SQLite."""
 _LOGIN = {
     "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",

@@ -175,6 +175,21 @@ def test_a_search_on_a_cluster_outlives_its_driver_a_node_and_the_processes_of_i
 
 
 @pytest.mark.slow
+def test_a_candidate_that_crashes_its_process_is_a_failed_trial(cluster, ray_engine, tmp_path):
+    sys.path.insert(0, str(Path(__file__).parent / "search"))
+    import pretend
+
+    sys.path.pop(0)
+    label = pretend.SPACE.label(pretend.by_hand(RandomSearch(), 3)[1].candidate)
+    objective = pretend.Pretend(aborts=label)
+    found = pretend.run(tmp_path, RandomSearch(), objective, trials=3, engine=ray_engine)
+    (failed,) = found.failures
+    assert (failed.number, failed.user_attrs["reason"]) == (1, "its process ended 4 times: a crash or a kill")
+    assert len(found.history) == 3
+    assert pretend.journal(tmp_path, "begin").count(label) == 4
+
+
+@pytest.mark.slow
 def test_an_assessment_on_a_cluster_outlives_a_node_and_a_driver_with_the_files_of_one_process(cluster, tmp_path):
     cohort = simulation.write_cohort(tmp_path / "cohort", 7, 1, 6.0)
     (cohort / "bad.csv").write_text("no,keypoints\n1,2\n")

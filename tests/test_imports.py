@@ -20,6 +20,7 @@ HEAVY = (
     "scipy.stats",
     "optuna",
     "sqlalchemy",
+    "orbax",
     "tensorboardX",
     "decord",
     "av",

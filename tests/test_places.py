@@ -64,6 +64,8 @@ def test_a_folder_is_fetched_and_published_again(cloud, copy):
     (folder / "added" / "d.txt").write_text("d")
     (folder / "deep" / "c.txt").unlink()
     (folder / ".lock").write_text("")
+    (folder / "5.orbax-checkpoint-tmp").mkdir()
+    (folder / "5.orbax-checkpoint-tmp" / "half").write_text("")
     assert places.publish(folder) == 3
     assert places.publish(folder) == 0
     assert set(cloud.find("/b")) == {"/b/in/a.txt", "/b/in/added/d.txt", "/b/in/.hidden", "/b/inner.txt"}

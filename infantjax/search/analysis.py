@@ -7,7 +7,8 @@ as it does in the search.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -17,12 +18,15 @@ from infantjax.evaluation.intervals import bootstrap_mean
 from infantjax.search.kbest import FAILED, Observation, State
 from infantjax.search.space import SearchSpace
 from infantjax.search.study import SearchResult, candidate_of, distributions
+from infantjax.settings import require_one_of
 
 try:
     import optuna
     from optuna.trial import TrialState
 except ImportError:
     raise MissingExtraError("optuna", "search") from None
+
+Evaluator = Literal["impurity", "fanova", "ped-anova"]
 
 MIN_TRIALS = 10
 """Trials with a value that an estimate of the importance needs (our choice)."""
@@ -95,7 +99,8 @@ class Checkpoint(NamedTuple):
     agreement: float
 
 
-class Convergence(NamedTuple):
+@dataclass(frozen=True)
+class Convergence:
     """The best value so far of repeated searches.
 
     Attributes:
@@ -112,35 +117,43 @@ class Convergence(NamedTuple):
     high: Float[np.ndarray, " trial"]
 
 
-def importance(study: SearchResult, resamples: int = 20, seed: int = 0) -> tuple[Importance, ...]:
-    """Share of each choice in the differences between candidates, largest first.
+def importance(
+    study: SearchResult, evaluator: Evaluator = "impurity", resamples: int = 20, seed: int = 0
+) -> tuple[Importance, ...]:
+    """Share of each choice in the differences between candidates, largest first, by the evaluators of Optuna.
 
-    It is the mean decrease of impurity in a forest of regression trees, with interactions, by Optuna. It describes the
-    evaluated candidates. K-Best tries few alternatives of a choice once its population agrees, so the
+    - `impurity`: mean decrease of impurity in a forest of regression trees, with interactions.
+    - `fanova`: main effects in such a forest (Hutter et al. 2014); some twenty times as slow.
+    - `ped-anova`: what distinguishes the best tenth (Watanabe et al. 2023); needs hundreds of trials.
+
+    All describe the evaluated candidates. K-Best tries few alternatives of a choice once its population agrees, so the
     importance is best estimated from a random search. Choices without effect for some candidates (`se_ratio` without
     squeeze-and-excitation) are taken as if they had one.
 
     Args:
         study: the search; failed trials are left out, stopped ones are not.
+        evaluator: of the importance.
         resamples: of the trials, for the intervals; and as many shuffles of the values, for `chance`.
         seed: of the forest, the resamples and the shuffles.
 
     Raises:
         InputError: fewer than `MIN_TRIALS` trials with a value, or all values are equal.
         MissingExtraError: scikit-learn is not installed.
+        ValueError: unknown evaluator.
     """
+    require_one_of("evaluator", evaluator, get_args(Evaluator))
     observed = informative(study)
     if not observed:
         raise InputError(f"study {study.name}", "has too few trials with different values", "run more trials")
-    shares = _shares(study.space, observed, seed)
+    shares = _shares(study.space, observed, evaluator, seed)
     random = np.random.default_rng(seed)
     resampled, shuffled = [], []
     for _ in range(resamples):
         chosen = random.choice(len(observed), len(observed))
-        resampled.append(_shares(study.space, [observed[row] for row in chosen], seed))
+        resampled.append(_shares(study.space, [observed[row] for row in chosen], evaluator, seed))
         values = random.permutation([each.value for each in observed])
         null = [Observation(each.candidate, float(value)) for each, value in zip(observed, values)]
-        shuffled.append(_shares(study.space, null, seed))
+        shuffled.append(_shares(study.space, null, evaluator, seed))
     rows = []
     for name, share in shares.items():
         low, high = np.quantile([each[name] for each in resampled], (0.025, 0.975)) if resampled else (math.nan,) * 2
@@ -155,7 +168,7 @@ def informative(study: SearchResult) -> list[Observation]:
     return observed if len(observed) >= MIN_TRIALS and len({each.value for each in observed}) > 1 else []
 
 
-def _shares(space: SearchSpace, observed: Sequence[Observation], seed: int) -> dict[str, float]:
+def _shares(space: SearchSpace, observed: Sequence[Observation], evaluator: Evaluator, seed: int) -> dict[str, float]:
     """Importance by choice, adding to 1; 0 for a choice with one alternative among these observations."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study, known = optuna.create_study(direction="maximize"), distributions(space)
@@ -163,8 +176,14 @@ def _shares(space: SearchSpace, observed: Sequence[Observation], seed: int) -> d
         optuna.create_trial(params=space.choices(candidate), distributions=known, value=value)
         for candidate, value in observed
     )
-    evaluator = optuna.importance.MeanDecreaseImpurityImportanceEvaluator(seed=seed)
-    shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    implementation: optuna.importance.BaseImportanceEvaluator
+    if evaluator == "impurity":
+        implementation = optuna.importance.MeanDecreaseImpurityImportanceEvaluator(seed=seed)
+    elif evaluator == "fanova":
+        implementation = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+    else:
+        implementation = optuna.importance.PedAnovaImportanceEvaluator()
+    shares = optuna.importance.get_param_importances(study, evaluator=implementation)
     return {name: float(shares.get(name, 0.0)) for name in space.names}
 
 
@@ -184,14 +203,22 @@ def steps(study: SearchResult) -> tuple[Step, ...]:
     )
 
 
+def intermediate(study: SearchResult) -> list[tuple[int, int, float]]:
+    """(trial, epoch, best value so far) of every report, by trial and epoch."""
+    return [
+        (trial.number, epoch, value)
+        for trial in study.trials
+        for epoch, value in sorted(trial.intermediate_values.items())
+    ]
+
+
 def checkpoints(study: SearchResult) -> tuple[Checkpoint, ...]:
     """The trials at each epoch with a required value; without such epochs, at each epoch with a report."""
     from scipy.stats import spearmanr
 
     at: dict[int, dict[int, float]] = defaultdict(dict)
-    for trial in study.trials:
-        for epoch, value in trial.intermediate_values.items():
-            at[epoch][trial.number] = value
+    for trial, epoch, value in intermediate(study):
+        at[epoch][trial] = value
     ended = {trial.number: trial for trial in study.trials if trial.value is not None}
     rows = []
     for epoch, required in study.checkpoints or [(epoch, math.nan) for epoch in sorted(at)]:

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from infantjax.errors import DivergedError
-from infantjax.search.objective import Report, TrialResult
+from infantjax.search.objective import Report, Stage, TrialResult, report_stage
 from infantjax.search.space import Choices
 from infantjax.training.cohorts.window_task import BinaryWindowTask, CohortData, window_runs
 from infantjax.training.execution.compiled import CompiledTraining, trace
@@ -119,16 +119,20 @@ class AucObjective(ABC):
         Args:
             choices: of the candidate.
             directory: of its checkpoints.
-            report: called after each epoch.
+            report: called at the epochs of `checkpoints`.
             compiled: by `precompile`; None compiles here.
         """
         due = {epoch for epoch, _ in self.checkpoints}
         began = time.perf_counter()
         first: list[float] = []
+        used = self._devices or jax.devices()
+        device = f"{used[0].platform}:{used[0].id}" if len(used) == 1 else f"{len(used)} devices"
 
         def on_epoch(epoch: int, state: TrainState) -> None:
             first.append(time.perf_counter() - began)
-            report(epoch, _mean(jax.device_get(state.best_score)[: len(self.splits)]))
+            report_stage(report, Stage("training", epoch, self.config.epochs, device))
+            if epoch in due:
+                report(epoch, _mean(jax.device_get(state.best_score)[: len(self.splits)]))
 
         if compiled is not None and self._devices is not None and not compiled.is_for(self._devices[0]):
             compiled = None

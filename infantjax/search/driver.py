@@ -8,24 +8,25 @@ Meanwhile the candidates that probably come next are compiled, where the engine 
 
 import contextlib
 import errno
+import faulthandler
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from infantjax import places
-from infantjax.engine import CrashError, Engine, Local, in_thread, results
+from infantjax.engine import MAX_CRASHES, CrashError, Engine, Local, in_thread, results
 from infantjax.errors import DivergedError, InputError
 from infantjax.files import FolderInUseError, locked
 from infantjax.progress import LOGGER
 from infantjax.search.kbest import FAILED, KBest, RandomSearch, Strategy, propose
-from infantjax.search.objective import FunctionObjective, Objective, TrialReport, TrialResult
+from infantjax.search.objective import FunctionObjective, Objective, Stage, TrialReport, TrialResult
 from infantjax.search.progress import format_progress
 from infantjax.search.space import Alternative, Candidate, Choices, SearchSpace
 from infantjax.search.study import (
@@ -42,6 +43,8 @@ from infantjax.search.study import (
 
 MAX_FAILURES = 20
 """Candidates that fail one after the other before a search stops: then the cause is not the candidates."""
+CRASH_REPORT = "crash.txt"
+"""File in the folder of a search: empty, unless the process of its driver crashed."""
 
 
 def run(
@@ -94,7 +97,9 @@ def run(
     with locked(directory), open_storage(directory / FILE, create=True) as storage:
         writer = StudyWriter(storage, study, space, setup)
         writer.note(LIMIT, trials)
-        _Driver(writer, evaluated, directory, engine, strategy, seed, trials).run()
+        driver = _Driver(writer, evaluated, directory, engine, strategy, seed, trials)
+        with driver.crashes_reported() if engine.shares_memory else contextlib.nullcontext():
+            driver.run()
     return read_study(directory, study)
 
 
@@ -112,22 +117,24 @@ class _Shared(NamedTuple):
     compiled: "Future[Any] | None" = None
 
 
-@dataclass
 class _Driver:
     """A search that runs; arguments as of `run`."""
 
-    writer: StudyWriter
-    objective: Any
-    directory: Path
-    engine: Engine
-    strategy: Strategy
-    seed: int
-    limit: int | None
-
-    def __post_init__(self) -> None:
-        self.waiting = [number for number in self.writer.unfinished if self.writer.candidates[number] is not None]
+    def __init__(
+        self,
+        writer: StudyWriter,
+        objective: Any,
+        directory: Path,
+        engine: Engine,
+        strategy: Strategy,
+        seed: int,
+        limit: int | None,
+    ) -> None:
+        self.writer, self.objective, self.directory, self.engine = writer, objective, directory, engine
+        self.strategy, self.seed, self.limit = strategy, seed, limit
+        self.waiting = [number for number in writer.unfinished if writer.candidates[number] is not None]
         self.running: set[int] = set()
-        self.shared = _Shared(threading.Event(), {}) if self.engine.shares_memory else None
+        self.shared = _Shared(threading.Event(), {}) if engine.shares_memory else None
         self.compiled: dict[Candidate, Future[Any]] = {}
 
     def run(self) -> None:
@@ -162,6 +169,9 @@ class _Driver:
 
     def _next(self) -> tuple[Any, ...] | None:
         """The arguments of `_evaluate` for the next trial; None if there is none before another one ends."""
+        crashes = self.writer.crashes
+        if self.running and any(crashes[number] for number in {*self.running, *self.waiting[:1]}):
+            return None  # a trial of a process that crashed is repeated alone, to see whose fault it was
         if self.waiting:
             number = self.waiting.pop(0)
         elif (following := self._candidate(self.writer.values, self.writer.candidates)) is not None:
@@ -215,6 +225,36 @@ class _Driver:
     def _log_progress(self) -> None:
         LOGGER.info("%s: %s", self.writer.name, format_progress(read_study(self.directory, self.writer.name)))
 
+    @contextlib.contextmanager
+    def crashes_reported(self) -> Iterator[None]:
+        """Count a crash of the last driver against the trials that it left, and have one of this process reported.
+
+        Only the report of Python's fault handler is proof that code crashed the process (a segmentation fault, an abort
+        of the compiler): a kill leaves none, so it never counts, nor does memory that runs out. Where the process has a
+        fault handler already, crashes are reported there and look like kills.
+        """
+        path = self.directory / CRASH_REPORT
+        if reason := path.read_text("utf-8", "replace").partition("\n")[0] if path.exists() else "":
+            for number in list(self.waiting):
+                if self.writer.crashes[number] + 1 < MAX_CRASHES:
+                    self.writer.note_crash(number)
+                else:
+                    self.waiting.remove(number)
+                    self._record(
+                        number, TrialResult("failed", None, f"its process crashed {MAX_CRASHES} times: {reason}")
+                    )
+        if faulthandler.is_enabled():
+            path.unlink(missing_ok=True)
+            yield
+            return
+        with path.open("w") as report:
+            faulthandler.enable(report, all_threads=False)
+            try:
+                yield
+            finally:
+                faulthandler.disable()
+        path.unlink(missing_ok=True)
+
 
 def _on_device(objective: Any, device: int) -> Any:
     return objective.on_device(device) if hasattr(objective, "on_device") else objective
@@ -229,7 +269,8 @@ def _evaluate(
         InputError: the fault is not that of the candidate, such as a full disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    report = TrialReport(shared and shared.interrupted)
+    report = TrialReport(folder / "report.json", shared and shared.interrupted)
+    report.stage(Stage("compiling"))
     if shared is not None:
         shared.devices[number] = device
     objective = _on_device(objective, device)

@@ -21,12 +21,15 @@ from infantjax import places
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc
 from infantjax.files import canonical_json, write_atomically
+from infantjax.models.entry import count_flops
 from infantjax.progress import LOGGER
 from infantjax.recording.cohort import Cohort
 from infantjax.search.study import read_study, study_names
 from infantjax.training.cohorts.crossval import Trainable, Trained, crossval_inputs, train_inputs, write_results
 from infantjax.training.cohorts.out_of_fold import HeldOut, calibrate
 from infantjax.training.execution import distributed
+from infantjax.training.execution.compiled import trace
+from infantjax.training.execution.cost import PROGRAMS, count_task_parameters, training_memory
 from infantjax.training.loop import TrainOptions
 from infantjax.weights.ensemble import Ensemble
 
@@ -90,12 +93,13 @@ def find_candidates(
     return [row for _, row in found]
 
 
-def keep_candidates(directory: Path, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def keep_candidates(directory: Path, found: Sequence[dict[str, Any]], read_only: bool = False) -> list[dict[str, Any]]:
     """The candidates that an ensemble was begun with; these, where it begins now.
 
     Args:
         directory: of the ensemble.
         found: the best candidates now.
+        read_only: write nothing.
 
     Raises:
         InputError: the folder holds an ensemble of another number of candidates, or of other searches, or cannot be
@@ -108,7 +112,8 @@ def keep_candidates(directory: Path, found: Sequence[dict[str, Any]]) -> list[di
         if (len(kept), studies[0]) != (len(found), studies[1]):
             what = f"holds an ensemble of {len(kept)} candidates of {', '.join(sorted(studies[0]))}"
             raise InputError(directory, what, "give another place")
-        if distributed.is_main_process() and not path.exists():
+        kept = distributed.agree(kept)
+        if distributed.is_main_process() and not (read_only or path.exists()):
             directory.mkdir(parents=True, exist_ok=True)
             write_atomically(path, canonical_json(kept))
             places.publish_progress(path)
@@ -146,7 +151,10 @@ def train_ensemble(
     cohort: Cohort,
     directory: str | Path,
     options: TrainOptions | None = None,
-    **given: Any,
+    *,
+    stratify: Sequence[str] = (),
+    strict: bool = False,
+    skip_invalid: bool = False,
 ) -> Ensemble:
     """Cross-validate architectures one after the other, each as one stack of runs, and save all as one ensemble.
 
@@ -154,16 +162,19 @@ def train_ensemble(
 
     Args:
         architectures: of one method, with equal settings but their networks.
-        cohort: see `training.cohorts.crossval.crossval`.
+        cohort: see `training.cohorts.crossval.crossval`, as all further arguments.
         directory: of the ensemble; an interrupted one in it is continued.
         options: of the execution of each training.
-        given: `stratify`, `strict`, `skip_invalid` of `crossval`.
+        stratify: see `crossval`.
+        strict: see `crossval`.
+        skip_invalid: see `crossval`.
 
     Raises:
         InputError: as `crossval`, or no architecture is left.
         ValueError: as `crossval`.
     """
     directory = Path(directory)
+    given: dict[str, Any] = {"stratify": stratify, "strict": strict, "skip_invalid": skip_invalid}
     trained: list[tuple[Architecture, Trained]] = []
     for number, architecture in enumerate(architectures, start=1):
         LOGGER.info("architecture %d of %d", number, len(architectures))
@@ -175,6 +186,40 @@ def train_ensemble(
     if not trained:
         raise InputError(directory, "a fold of every architecture diverged", "lower the learning rate")
     return _combine(trained, directory)
+
+
+def estimate_ensemble(
+    architectures: Sequence[Architecture],
+    cohort: Cohort,
+    *,
+    stratify: Sequence[str] = (),
+    strict: bool = False,
+    skip_invalid: bool = False,
+) -> dict[str, Any]:
+    """Plan of `train_ensemble` as plain data; nothing is trained or written.
+
+    Memory is that of the architecture with the most operations, which is compiled. Arguments and errors as of
+    `train_ensemble`.
+    """
+    setups = []
+    for architecture in architectures:
+        method = architecture.method
+        inputs = crossval_inputs(method, cohort, stratify=stratify, strict=strict, skip_invalid=skip_invalid)
+        setups.append(method.setup(inputs))
+    flops = [count_flops(setup.task.module, setup.task.input_shape[1:]) for setup in setups]
+    largest = int(np.argmax(flops))
+    traced = trace(setups[largest].task, setups[largest].runs, setups[largest].data)
+    memory = training_memory(traced.compile())
+    runs = len(inputs.splits)
+    return {
+        "architectures": len(setups),
+        "networks": len(setups) * runs,
+        "recordings": len(inputs.cohort),
+        "parameters": [count_task_parameters(setup.task) for setup in setups],
+        "programs": PROGRAMS * len(setups),
+        "largest": largest + 1,
+        **memory.to_dict(),
+    }
 
 
 def _combine(trained: Sequence[tuple[Architecture, Trained]], directory: Path) -> Ensemble:

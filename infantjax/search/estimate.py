@@ -3,14 +3,9 @@
 import time
 from typing import Any
 
-import jax
-
 from infantjax.search.kbest import Strategy, fewest_left, propose
 from infantjax.search.space import SearchSpace
-from infantjax.training.execution.compiled import CompiledTraining
-
-PROGRAMS = 2
-"""Programs of a training: the state before the first epoch, and an epoch."""
+from infantjax.training.execution.cost import PROGRAMS, count_task_parameters, training_memory
 
 
 def estimate_search(
@@ -38,23 +33,8 @@ def estimate_search(
         "candidates": space.size,
         "fewest_trials": fewest,
         "fewest_programs": None if fewest is None else PROGRAMS * fewest,
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(compiled.task.variables["params"])),
-        **_training_memory(compiled),
+        "parameters": count_task_parameters(compiled.task),
+        **training_memory(compiled).to_dict(),
         "seconds_to_compile": round(seconds, 1),
         "choices": space.choices(candidate),
     }
-
-
-def _training_memory(compiled: CompiledTraining) -> dict[str, Any]:
-    """Bytes on each device while an epoch of a stack of runs is computed; None where the compiler does not say.
-
-    Resident are the state of all runs and the data; temporary is what an epoch needs beside them.
-    """
-    platform = next(iter(jax.tree.leaves(compiled.epoch.input_shardings)[0].device_set)).platform
-    analysis: Any = compiled.epoch.memory_analysis()
-    resident = temporary = None
-    if analysis is not None:
-        new = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
-        resident, temporary = analysis.argument_size_in_bytes + new, analysis.temp_size_in_bytes
-    source = f"memory_analysis of the compiled epoch, {platform}"
-    return {"resident_bytes": resident, "temporary_bytes": temporary, "memory_from": source}

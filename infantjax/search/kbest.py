@@ -16,6 +16,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import accumulate
 from typing import Annotated, NamedTuple, Protocol
 
@@ -69,7 +70,7 @@ class Strategy(Protocol):
 
     def replay(self, space: SearchSpace, observations: Iterable[Observation]) -> State:
         """The state after these observations, in order."""
-        return list(self.states(space, observations))[-1]
+        return reduce(self.update, observations, State(space.uniform()))
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,53 @@
 """The objective of a search: what evaluates a candidate, and the result of a trial."""
 
+import contextlib
 import inspect
+import json
 import math
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from infantjax.errors import one_line
+from infantjax.files import canonical_json, write_atomically
 from infantjax.search.space import Choices, SearchSpace
 
 if TYPE_CHECKING:
     from infantjax.recording.cohort import Cohort
 
 Report = Callable[[int, float], None]
-"""Called with an epoch and the best value so far, while a candidate is evaluated."""
+"""Called with an epoch and the best value so far, while a candidate is evaluated.
+
+That of a search also has a method `stage`, see `report_stage`.
+"""
+PERIOD = 5.0
+"""Seconds between two writes of the epoch of a trial."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Stage of a trial.
+
+    Attributes:
+        name: `compiling` or `training`.
+        epoch: the last finished one; 0 before the first.
+        epochs: of a whole training.
+        device: that the candidate trains on, such as `cpu:0`.
+    """
+
+    name: Literal["compiling", "training"]
+    epoch: int = 0
+    epochs: int = 0
+    device: str = ""
+
+
+def report_stage(report: Report, stage: Stage) -> None:
+    """Say how far a trial is, to whoever shows the progress of the search."""
+    if (say := getattr(report, "stage", None)) is not None:
+        say(stage)
 
 
 @dataclass(frozen=True)
@@ -51,21 +83,49 @@ class TrialResult:
 
 
 class TrialReport:
-    """The `report` of a search: keeps the values of intermediate epochs.
+    """The `report` of a search: keeps values of intermediate epochs and the stage of a trial in a file.
+
+    The driver of the search and every view read it, whichever process of the file system evaluates the candidate. What
+    cannot be written is left out.
 
     Args:
+        path: of the file; the values of an interrupted evaluation are read from it.
         interrupted: once it is set a report raises `KeyboardInterrupt`, which reaches the main thread only by itself.
     """
 
-    def __init__(self, interrupted: threading.Event | None = None) -> None:
-        self._interrupted = interrupted
-        self.intermediate: dict[int, float] = {}
+    def __init__(self, path: Path, interrupted: threading.Event | None = None) -> None:
+        self._path, self._interrupted = path, interrupted
+        self._stage, self.intermediate = read_report(path)
+        self._written = -PERIOD
 
     def __call__(self, epoch: int, value: float) -> None:
         """Keep the best value so far after an epoch."""
+        self.intermediate[int(epoch)] = float(value)
+        self._write()
+
+    def stage(self, stage: Stage) -> None:
+        """Keep the stage; of one that has the same name as the one before, at most every `PERIOD` seconds."""
+        same = self._stage.get("name") == stage.name
+        self._stage = asdict(stage)
+        if not same or time.monotonic() - self._written >= PERIOD:
+            self._write()
+
+    def _write(self) -> None:
         if self._interrupted is not None and self._interrupted.is_set():
             raise KeyboardInterrupt
-        self.intermediate[int(epoch)] = float(value)
+        self._written = time.monotonic()
+        pairs = [pair for pair in sorted(self.intermediate.items()) if math.isfinite(pair[1])]
+        with contextlib.suppress(OSError):
+            write_atomically(self._path, canonical_json({"stage": self._stage, "intermediate": pairs}))
+
+
+def read_report(path: Path) -> tuple[dict[str, Any], dict[int, float]]:
+    """The stage and the values of a trial, by epoch, from the file of its `TrialReport`; empty without one."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        return dict(content["stage"]), {int(epoch): float(value) for epoch, value in content["intermediate"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}, {}
 
 
 class Objective(Protocol):

@@ -1,11 +1,14 @@
-"""Progress of a search: what it found so far, its rate, and the time left."""
+"""Progress of a search: the stages of its running trials, its rate, and the time left."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from infantjax.errors import MissingExtraError
 from infantjax.search.kbest import fewest_left
-from infantjax.search.study import SearchResult, failure
+from infantjax.search.objective import Stage
+from infantjax.search.study import SearchResult
 
 try:
     from optuna.trial import FrozenTrial, TrialState
@@ -16,70 +19,63 @@ RECENT = 20
 """Finished trials whose mean duration gives the rate (our choice)."""
 
 
-def status(found: SearchResult) -> dict[str, Any]:
-    """A search at one moment, as plain data.
+def progress(found: SearchResult) -> dict[str, Any]:
+    """How far a search is, as plain data.
 
     Returns:
-        Numbers of trials by their state, the state of the strategy, the `best` value, and how far the search is: `done`
-        candidates, `limit` (None without one), `fewest_left` candidates until it can end (None if unknown), `per_hour`
-        candidates, from the mean duration of the last ones and how many run now, `seconds_left` at least, and `now`:
-        for each running trial its number and the seconds since it began.
+        `done` candidates, `limit` (None without one), `fewest_left` candidates until it can end (None if unknown),
+        `per_hour` candidates, from the mean duration of the last ones and how many run now, `seconds_left` at least,
+        and `now`: for each running trial its number, stage, epoch, device and seconds since it began.
     """
-    state, end = found.state, found.end
     running = [trial for trial in found.trials if trial.state is TrialState.RUNNING]
     done = len(found.history)
-    left = 0 if end else fewest_left(found.strategy, state)
+    left = 0 if found.end else fewest_left(found.strategy, found.state)
     if found.limit is not None:
         left = min(found.limit - done, found.limit if left is None else left)
     seconds = _mean_seconds(found.trials)
     at_once = max(len(running), 1)
     return {
-        "study": found.name,
-        "candidates": found.space.size,
-        "trials": len(found.trials),
-        "finished": found.count(TrialState.COMPLETE),
-        "stopped": found.count(TrialState.PRUNED),
-        "failed": len(found.failures),
-        "running": len(running),
-        "waiting": found.count(TrialState.WAITING),
-        "population": [round(member.value, 6) for member in state.population],
-        "temperature": state.temperature,
-        "unsuccessful": state.unsuccessful,
-        "ended": bool(end),
-        "end": end,
-        "best": found.evaluated[0].value if found.evaluated else None,
-        "reasons": sorted({failure(trial) for trial in found.failures}),
         "done": done,
         "limit": found.limit,
         "fewest_left": left,
         "per_hour": None if seconds is None else round(3600 * at_once / seconds, 2),
         "seconds_left": None if seconds is None or left is None else round(left * seconds / at_once),
-        "now": [{"trial": trial.number, "seconds": _age(trial)} for trial in running],
+        "now": [_running(trial, found.stages.get(trial.number, {})) for trial in running],
     }
 
 
 def _mean_seconds(trials: tuple[FrozenTrial, ...]) -> float | None:
     """Mean duration of the last finished trials; None where none took any time."""
     ended = [
-        (trial.datetime_complete, trial.duration) for trial in trials if trial.value is not None and trial.duration
+        (trial.datetime_complete, trial.datetime_complete - trial.datetime_start)
+        for trial in trials
+        if trial.value is not None and trial.datetime_complete and trial.datetime_start
     ]
-    durations = [duration.total_seconds() for _, duration in sorted(ended)[-RECENT:]]
+    durations = [taken.total_seconds() for _, taken in sorted(ended)[-RECENT:]]
     return sum(durations) / len(durations) or None if durations else None
 
 
-def _age(trial: FrozenTrial) -> int | None:
+def _running(trial: FrozenTrial, stage: Mapping[str, Any]) -> dict[str, Any]:
     began = trial.datetime_start
-    return None if began is None else max(0, round((datetime.now() - began).total_seconds()))
+    seconds = None if began is None else max(0, round((datetime.now() - began).total_seconds()))
+    now = asdict(Stage("compiling")) | dict(stage)
+    return {"trial": trial.number, "stage": now.pop("name"), **now, "seconds": seconds}
+
+
+def format_running(row: dict[str, Any]) -> str:
+    """A running trial in one line."""
+    epoch = f" epoch {row['epoch']}/{row['epochs']}" if row["epoch"] else ""
+    device = f" on {row['device']}" if row["device"] else ""
+    return f"trial {row['trial']}: {row['stage']}{epoch}{device}"
 
 
 def format_progress(found: SearchResult) -> str:
     """The progress of a search in one line."""
-    known = status(found)
+    known = progress(found)
     parts = [f"{known['done']}{'' if known['limit'] is None else '/' + str(known['limit'])} candidates done"]
-    if known["failed"]:
-        parts.append(f"{known['failed']} failed")
-    if known["now"]:
-        parts.append(f"running {', '.join(str(row['trial']) for row in known['now'])}")
+    if found.failures:
+        parts.append(f"{len(found.failures)} failed")
+    parts += [format_running(row) for row in known["now"]]
     if known["per_hour"] is not None:
         parts.append(f"{known['per_hour']:.3g} an hour")
     if known["seconds_left"]:

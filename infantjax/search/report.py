@@ -13,12 +13,14 @@ from infantjax.report.study import Chart, Section, Series, study_html
 from infantjax.search.analysis import (
     Checkpoint,
     Convergence,
+    Evaluator,
     Importance,
     Step,
     checkpoints,
     convergence,
     importance,
     informative,
+    intermediate,
     steps,
 )
 from infantjax.search.study import SearchResult
@@ -32,19 +34,22 @@ PAGE = "search.html"
 """Name of the page of an analysis."""
 
 
-def write(studies: Sequence[SearchResult], folder: str | Path, resamples: int = 20) -> list[Path]:
+def write(
+    studies: Sequence[SearchResult], folder: str | Path, evaluator: Evaluator = "impurity", resamples: int = 20
+) -> list[Path]:
     """Write the analysis of studies to a folder as tables and a page.
 
     - `importance.csv`, of each study with enough trials;
     - `population.csv`: a row for each finished trial: its value, the best, temperature, the values of the members,
       worst first, and of each choice how many alternatives are open (`Step.open_choices`);
-    - `checkpoints.csv`: a summary of the values of trials at their checkpoints and their ends;
+    - `intermediate.csv`: the value of each trial at its checkpoints and its end; `checkpoints.csv`: a summary of them;
     - `convergence.csv`: the best so far; studies with one strategy and one space are repeats;
     - `search.html`, which draws them.
 
     Args:
         studies: of different names.
         folder: created if missing; files of these names are replaced.
+        evaluator: of the importance.
         resamples: of the importance.
 
     Returns:
@@ -58,7 +63,7 @@ def write(studies: Sequence[SearchResult], folder: str | Path, resamples: int = 
     for study in studies:
         if not study.history:
             raise InputError(f"study {study.name}", "has no finished trial", "run more trials")
-    important = {study.name: importance(study, resamples) for study in studies if informative(study)}
+    important = {study.name: importance(study, evaluator, resamples) for study in studies if informative(study)}
     courses = {study.name: steps(study) for study in studies}
     repeats: dict[str, list[SearchResult]] = defaultdict(list)
     for study in studies:
@@ -68,6 +73,7 @@ def write(studies: Sequence[SearchResult], folder: str | Path, resamples: int = 
     tables = {
         "importance": _by_study(Importance._fields, important),
         "population": _population_table(studies, courses),
+        "intermediate": _by_study(("trial", "epoch", "value"), {study.name: intermediate(study) for study in studies}),
         "checkpoints": _by_study(Checkpoint._fields, {study.name: checkpoints(study) for study in studies}),
         "convergence": _convergence_table(converged),
     }

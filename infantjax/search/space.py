@@ -5,7 +5,7 @@ A candidate is a tuple with one alternative for each choice, in the order of the
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,13 +81,41 @@ class SearchSpace:
             raise ValueError("; ".join(wrong))
         return tuple(choices[name] for name in self.names)
 
+    def contains(self, candidate: Candidate) -> bool:
+        """Whether it is a combination of this space that meets the constraint."""
+        return (
+            len(candidate) == len(self.alternatives)
+            and all(value in values for value, (_, values) in zip(candidate, self.alternatives))
+            and (self.constraint is None or self.constraint(self.choices(candidate)))
+        )
+
     def label(self, candidate: Candidate) -> str:
         """Text form: `choice-alternative` pairs joined by `+`, in the order of the space."""
         return "+".join(f"{name}-{value}" for name, value in self.choices(candidate).items())
 
+    def neighbors(self, candidate: Candidate) -> Iterator[Candidate]:
+        """The candidates of the space that differ from this one in one choice."""
+        for place, (_, values) in enumerate(self.alternatives):
+            for value in values:
+                neighbor = (*candidate[:place], value, *candidate[place + 1 :])
+                if value != candidate[place] and self.contains(neighbor):
+                    yield neighbor
+
     def uniform(self) -> dict[str, dict[Alternative, float]]:
         """Equal probabilities for the alternatives of each choice."""
         return {name: {value: 1 / len(values) for value in values} for name, values in self.alternatives}
+
+    def sample(self, random: Callable[[], float]) -> Candidate:
+        """A uniform candidate; `random` gives numbers in [0, 1).
+
+        Raises:
+            ValueError: no candidate met the constraint in a thousand attempts.
+        """
+        for _ in range(1000):
+            candidate = pick(self.uniform(), random)
+            if self.contains(candidate):
+                return candidate
+        raise ValueError("no candidate meets the constraint of the search space")
 
     def restricted(self, choices: Mapping[str, Any]) -> "SearchSpace":
         """The space with only these alternatives of some choices (one, or a list of them).

@@ -7,17 +7,17 @@ refused. optuna-dashboard can open the file.
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from infantjax.errors import InputError, MissingExtraError, one_line
 from infantjax.files import canonical_json, csv_text, sha256
 from infantjax.search.kbest import FAILED, KBest, Observation, RandomSearch, State, Strategy
-from infantjax.search.objective import TrialResult
+from infantjax.search.objective import TrialResult, read_report
 from infantjax.search.space import Candidate, SearchSpace
-from infantjax.training.records.checkpoints import difference
 
 try:
     import optuna
@@ -39,6 +39,8 @@ LIMIT = "limit"
 """User attribute of the study: maximum number of candidates of the newest call; None without one."""
 REASON = "reason"
 """User attribute of a failed trial: why its candidate could not be evaluated; without it the trial is no result."""
+CRASHES = "crashes"
+"""User attribute of a trial: number of processes that ended while it ran, by their own code."""
 
 _STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
 _ERRORS = (StorageInternalError, SQLAlchemyError)
@@ -55,21 +57,36 @@ def open_storage(path: Path, *, create: bool = False) -> Iterator[RDBStorage]:
     Raises:
         InputError: it is missing or damaged; or it cannot be read or written, also later.
     """
-    if not (create or path.exists()):
+    if path.exists():
+        _refuse_damaged(path)
+    elif not create:
         raise InputError(path, "does not exist", "give the output folder of a search")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         storage = RDBStorage(f"sqlite:///{path}", {"connect_args": {"timeout": 30}}, skip_table_creation=not create)
     except (*_ERRORS, RuntimeError) as error:
-        raise InputError(path, f"cannot be opened ({_reason(error)})", "check it and its disk") from None
+        raise InputError(path, f"cannot be opened ({_reason(error)})", "check that it is there") from None
     try:
         yield storage
     except _ERRORS as error:
         what = f"cannot be read or written ({_reason(error)})"
-        raise InputError(path, what, "check it and its disk") from None
+        raise InputError(path, what, "make room and run the search again") from None
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def _refuse_damaged(path: Path) -> None:
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
+        with contextlib.closing(connection):
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        raise InputError(path, f"cannot be read ({error})", "check the path") from None
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    if found != "ok":
+        raise InputError(path, f"is damaged ({one_line(found)[:100]})", "restore it from a copy; it is never repaired")
 
 
 def _reason(error: BaseException) -> str:
@@ -90,7 +107,7 @@ class StudyWriter:
     Attributes:
         candidates: of all trials, in the order of their numbers.
         values: of those that are finished, or `FAILED`, by their numbers.
-        unfinished: numbers of the trials without a result.
+        crashes: of unfinished trials, by their numbers: processes that they ended.
 
     Raises:
         InputError: the storage holds another search of this name; the message says what differs.
@@ -103,12 +120,15 @@ class StudyWriter:
         if SETUP not in study.user_attrs:
             study.set_user_attr(SETUP, wanted)
         stored = study.user_attrs[SETUP]
-        if differing := difference(stored, wanted):
-            raise InputError(f"study {name}", f"holds another search: {differing}", "give another name")
+        for key in sorted({*stored, *wanted}):
+            if stored.get(key) != wanted.get(key):
+                was, now = (one_line(json.dumps(side.get(key)))[:80] for side in (stored, wanted))
+                what = f"holds another search: {key} was {was}, now {now}"
+                raise InputError(f"study {name}", what, "give another name")
         self.note = study.set_user_attr
         self.candidates: list[Candidate | None] = []
         self.values: dict[int, float] = {}
-        self.unfinished: list[int] = []
+        self.crashes: dict[int, int] = {}
         self._ids: list[int] = []
         identity = storage.get_study_id_from_name(name)
         self._begin = lambda trial: storage.create_new_trial(identity, trial)
@@ -118,7 +138,12 @@ class StudyWriter:
             if (value := value_of(trial)) is not None:
                 self.values[trial.number] = value
             elif not trial.state.is_finished():
-                self.unfinished.append(trial.number)
+                self.crashes[trial.number] = trial.user_attrs.get(CRASHES, 0)
+
+    @property
+    def unfinished(self) -> list[int]:
+        """Numbers of the trials without a result."""
+        return sorted(self.crashes)
 
     def observations(self, values: Mapping[int, float] | None = None) -> list[Observation]:
         """The results, or these, in the order of the trial numbers."""
@@ -132,7 +157,13 @@ class StudyWriter:
         trial = optuna.create_trial(state=TrialState.RUNNING, params=choices, distributions=distributions(self.space))
         self._ids.append(self._begin(trial))
         self.candidates.append(candidate)
+        self.crashes[len(self._ids) - 1] = 0
         return len(self._ids) - 1
+
+    def note_crash(self, number: int) -> None:
+        """Count a crash of the process of a trial."""
+        self.crashes[number] += 1
+        self.storage.set_trial_user_attr(self._ids[number], CRASHES, self.crashes[number])
 
     def record(self, number: int, result: TrialResult) -> None:
         """Store the result of a trial."""
@@ -146,6 +177,7 @@ class StudyWriter:
         values = None if result.value is None else [result.value]
         self.storage.set_trial_state_values(trial, _STATES[result.status], values)
         self.values[number] = FAILED if result.value is None else result.value
+        del self.crashes[number]
 
 
 def study_setup(space: SearchSpace, strategy: Strategy, seed: int, objective: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,6 +207,7 @@ class SearchResult:
         checkpoints: (epoch, minimum value) pairs at which training stops early; empty if there are none.
         exhausted: whether it ended because no untried candidate was drawn.
         limit: maximum number of candidates; None without one.
+        stages: what running trials do, by their numbers, see `objective.TrialReport`.
     """
 
     name: str
@@ -184,16 +217,12 @@ class SearchResult:
     checkpoints: tuple[tuple[int, float], ...] = ()
     exhausted: bool = False
     limit: int | None = None
+    stages: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def history(self) -> list[Observation]:
         """The results in the order of the trial numbers, each candidate once."""
-        found: dict[Candidate, float] = {}
-        for trial in self.trials:
-            candidate, value = candidate_of(self.space, trial), value_of(trial)
-            if candidate is not None and value is not None:
-                found.setdefault(candidate, value)
-        return [Observation(candidate, value) for candidate, value in found.items()]
+        return history(self.space, self.trials)
 
     @property
     def values(self) -> list[float]:
@@ -251,7 +280,9 @@ def read_study(folder: str | Path, name: str | None = None) -> SearchResult:
     """
     path = Path(folder) / FILE
     with open_storage(path) as storage:
-        names = _names(storage, path)
+        names = optuna.get_all_study_names(storage)
+        if not names:
+            raise InputError(path, "holds no search", "run the search first")
         if name is not None and name not in names:
             known = ", ".join(names)
             raise InputError(path, f"has no study {name}; it has: {known}", "give one of these by --study")
@@ -264,6 +295,7 @@ def read_study(folder: str | Path, name: str | None = None) -> SearchResult:
     settings = dict(setup.get("strategy", {}))
     if (kind := settings.pop("name", None)) not in _STRATEGIES:
         raise InputError(path, f"study {study.study_name} was not made by infantjax", "give another name by --study")
+    running = [trial.number for trial in trials if trial.state is TrialState.RUNNING]
     return SearchResult(
         study.study_name,
         SearchSpace(tuple((name, tuple(values)) for name, values in setup["space"])),
@@ -272,11 +304,12 @@ def read_study(folder: str | Path, name: str | None = None) -> SearchResult:
         tuple((epoch, minimum) for epoch, minimum in setup.get("checkpoints", ())),
         attributes.get(EXHAUSTED, False),
         attributes.get(LIMIT),
+        {number: read_report(trial_folder(Path(folder), study.study_name, number))[0] for number in running},
     )
 
 
 def trial_folder(folder: Path, study: str, number: int) -> Path:
-    """The folder of a trial in that of its search: its checkpoints, removed when there is a result."""
+    """The folder of a trial in that of its search: its checkpoints and its report, removed with its result."""
     return folder / "trials" / f"{sha256(study.encode())[:16]}-{number}"
 
 
@@ -288,13 +321,10 @@ def study_names(folder: str | Path) -> list[str]:
     """
     path = Path(folder) / FILE
     with open_storage(path) as storage:
-        return _names(storage, path)
-
-
-def _names(storage: RDBStorage, path: Path) -> list[str]:
-    if names := sorted(optuna.get_all_study_names(storage)):
-        return names
-    raise InputError(path, "holds no search", "run the search first")
+        names = sorted(optuna.get_all_study_names(storage))
+    if not names:
+        raise InputError(path, "holds no search", "run the search first")
+    return names
 
 
 def read_candidate(reference: str) -> dict[str, Any]:
@@ -340,6 +370,38 @@ def value_of(trial: FrozenTrial) -> float | None:
     if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
         return FAILED if trial.value is None else trial.value
     return FAILED if failure(trial) else None
+
+
+def history(space: SearchSpace, trials: Sequence[FrozenTrial]) -> list[Observation]:
+    """The results in the order of the trial numbers, each candidate once."""
+    found: dict[Candidate, float] = {}
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        candidate, value = candidate_of(space, trial), value_of(trial)
+        if candidate is not None and value is not None:
+            found.setdefault(candidate, value)
+    return [Observation(candidate, value) for candidate, value in found.items()]
+
+
+def status(found: SearchResult) -> dict[str, Any]:
+    """Progress of a search, as plain data."""
+    state = found.state
+    return {
+        "study": found.name,
+        "candidates": found.space.size,
+        "trials": len(found.trials),
+        "finished": found.count(TrialState.COMPLETE),
+        "stopped": found.count(TrialState.PRUNED),
+        "failed": len(found.failures),
+        "running": found.count(TrialState.RUNNING),
+        "waiting": found.count(TrialState.WAITING),
+        "population": [round(member.value, 6) for member in state.population],
+        "temperature": state.temperature,
+        "unsuccessful": state.unsuccessful,
+        "ended": bool(found.end),
+        "end": found.end,
+        "best": found.evaluated[0].value if found.evaluated else None,
+        "reasons": sorted({failure(trial) for trial in found.failures}),
+    }
 
 
 def table(found: SearchResult) -> str:

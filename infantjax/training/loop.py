@@ -121,9 +121,9 @@ def train(
         progress = stack.enter_context(Progress(task.config.epochs, "training", quiet=quiet))
         store = log = None
         if directory is not None and distributed.is_main_process():
-            from infantjax.training.records.checkpoints import open_checkpoints
+            from infantjax.training.records.checkpoints import CheckpointStore
 
-            store = stack.enter_context(open_checkpoints(directory, setup))
+            store = stack.enter_context(CheckpointStore(directory, setup))
             log = stack.enter_context(Log(directory, count, options.loggers))
 
         # The state: from the newest intact checkpoint, or new.

@@ -1,6 +1,6 @@
 """Ensembles on disk: a folder with one `.safetensors` file per network and an index, `ensemble.json`.
 
-Every byte is covered by a SHA-256: the index holds its own digest and that of each file. A file
+Every byte is covered by a SHA-256: the index holds its own digest, the digest of each file and of each leaf. A file
 that is cut, changed in one bit, missing or of another architecture is refused in one line. Nothing is pickled.
 
 Files are named after their content, so writing over an existing ensemble never leaves a mixture: the old index refers
@@ -185,6 +185,11 @@ def nested(arrays: Mapping[str, Any]) -> Variables:
     return tree
 
 
+def leaf_digest(array: np.ndarray) -> str:
+    """SHA-256 of an array's dtype, shape and bytes."""
+    return sha256(array)
+
+
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -255,6 +260,7 @@ def _write_member(directory: Path, number: int, member: Member, precision: Preci
         "file": name,
         "bytes": len(data),
         "sha256": digest,
+        "leaves": {path: leaf_digest(a) for path, a in arrays.items()},
     }
 
 
@@ -329,7 +335,7 @@ def _read_member(directory: Path, entry: Mapping[str, Any]) -> Member:
     path = directory / Path(entry["file"]).name
     data = _read_file(path, entry["bytes"])
     if sha256(data) != entry["sha256"]:
-        raise InputError(path, "is damaged: its digest does not match", _REMEDY)
+        raise InputError(path, f"is damaged{_damaged_leaf(data, entry)}: its digest does not match", _REMEDY)
     arrays = dict(sorted(_from_stored(path, safetensors.numpy.load(data)).items()))
     for name, array in arrays.items():
         if array.dtype.kind != "f" or not np.isfinite(array).all():
@@ -364,3 +370,12 @@ def _from_stored(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, np.ndar
             raise InputError(path, f"{name} does not fit {kernel}", _REMEDY)
         arrays[kernel] = numbers * factors
     return arrays
+
+
+def _damaged_leaf(data: bytes, entry: Mapping[str, Any]) -> str:
+    """The leaf that is damaged, if the header of the file is intact."""
+    try:
+        arrays = safetensors.numpy.load(data)
+        return next(f" at {name}" for name, digest in entry["leaves"].items() if leaf_digest(arrays[name]) != digest)
+    except (SafetensorError, StopIteration, *DAMAGE):
+        return ""

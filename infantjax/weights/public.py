@@ -8,9 +8,11 @@ import importlib
 import os
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from infantjax import cache, models
+from infantjax.engine import in_thread
 from infantjax.errors import InputError
 from infantjax.files import MAX_FILE_BYTES, git_blob_id, sha256
 from infantjax.lazy import did_you_mean, discover
@@ -27,6 +29,8 @@ MIRROR = "INFANTJAX_WEIGHTS_URL"
 
 _SECONDS = 30
 _PIECE = 1 << 16
+_LEAST_RATE = 20_000.0
+"""Bytes a second: a file that comes more slowly is given up (our choice)."""
 
 
 def table() -> Mapping[str, PublicWeights]:
@@ -153,7 +157,12 @@ def _download(name: str, address: str, path: Path, size: int | None, quiet: bool
     most = size or MAX_FILE_BYTES
     with Progress(most // 1000, f"fetching {name}", quiet=quiet) as progress:
         load = pooch.HTTPDownloader(progressbar=_Meter(progress, most), chunk_size=_PIECE, timeout=_SECONDS)
-        load(address, str(path), None)
+        # A server that sends a byte now and then keeps each wait short: only the whole has a limit.
+        whole = _SECONDS + most / _LEAST_RATE
+        try:
+            in_thread(partial(load, address, str(path), None)).result(whole)
+        except TimeoutError:
+            raise OSError(None, f"not finished within {whole:.0f} s") from None
 
 
 def _reason(error: OSError) -> str:

@@ -6,13 +6,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from sqlalchemy import Engine, event
-
-
-@event.listens_for(Engine, "connect")
-def _wait_for_no_disk(connection, _record):
-    """Studies of tests need not outlive the machine; each write would wait for its disk."""
-    connection.execute("PRAGMA synchronous=OFF")
 
 
 @pytest.fixture(scope="session")

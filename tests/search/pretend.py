@@ -1,10 +1,11 @@
 """A search whose candidates are not trained: the value of each follows from its name. Also a program, for processes.
 
-python pretend.py DIRECTORY [--seconds S] [--trials N] [--devices N] [--cluster ADDRESS]
+python pretend.py DIRECTORY [--seconds S] [--trials N] [--aborts LABEL] [--devices N] [--cluster ADDRESS]
 """
 
 import argparse
 import hashlib
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ class Pretend:
 
     space: SearchSpace = SPACE
     seconds: float = 0.0
+    aborts: str = ""
 
     @property
     def description(self) -> dict[str, Any]:
@@ -53,6 +55,8 @@ class Pretend:
                 stream.write(f"{event} {label}\n")
 
         note("begin")
+        if label == self.aborts:
+            os.abort()
         steps = directory / "steps"
         for step in range(len(steps.read_text()) if steps.exists() else 0, 10 if self.seconds else 0):
             time.sleep(self.seconds / 10)
@@ -95,12 +99,13 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--trials", type=int)
+    parser.add_argument("--aborts", default="")
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--cluster")
     given = parser.parse_args()
     configure_logging(quiet=True)
     strategy = RandomSearch() if given.trials else RULE
-    objective = Pretend(SPACE, given.seconds)
+    objective = Pretend(SPACE, given.seconds, given.aborts)
     used = engine.Ray(given.cluster) if given.cluster else engine.Local(given.devices)
     run(given.directory, strategy, objective, engine=used, trials=given.trials)
     print("done")

@@ -62,16 +62,22 @@ def kbest() -> SearchResult:
 # --- importance ------------------------------------------------------------------------------------------------------
 
 
-def test_shares_are_those_of_the_variance_that_the_choices_make(everything):
-    rows = analysis.importance(everything, resamples=0)
-    shares = {row.choice: row.share for row in rows}
+@pytest.mark.parametrize("method", ["impurity", "fanova"])
+def test_shares_are_those_of_the_variance_that_the_choices_make(everything, method):
+    rows = {row.choice: row for row in analysis.importance(everything, method, resamples=0)}
     # All combinations were tried, so variances add: 0.15 squared against 0.05 squared. The trees see resampled trials.
-    assert shares["big"] == pytest.approx(0.9, abs=0.04)
-    assert shares["small"] == pytest.approx(0.1, abs=0.04)
-    assert shares["none"] == pytest.approx(0, abs=0.01)
-    assert shares["only"] == 0
-    assert sum(shares.values()) == pytest.approx(1)
-    assert [row.share for row in rows] == sorted(shares.values(), reverse=True)
+    assert rows["big"].share == pytest.approx(0.9, abs=0.04)
+    assert rows["small"].share == pytest.approx(0.1, abs=0.04)
+    assert rows["none"].share == pytest.approx(0, abs=0.01)
+    assert rows["only"].share == 0
+
+
+@pytest.mark.parametrize("method", ["impurity", "fanova", "ped-anova"])
+def test_the_most_important_choice_comes_first_and_shares_add_to_one(everything, method):
+    rows = analysis.importance(everything, method, resamples=0)
+    assert rows[0].choice == "big"
+    assert sum(row.share for row in rows) == pytest.approx(1)
+    assert [row.share for row in rows] == sorted((row.share for row in rows), reverse=True)
 
 
 def test_a_choice_that_matters_is_above_chance_and_one_that_does_not_is_below(everything):
@@ -79,6 +85,10 @@ def test_a_choice_that_matters_is_above_chance_and_one_that_does_not_is_below(ev
     assert rows["big"].low > rows["big"].chance
     assert rows["none"].share < rows["none"].chance
     assert rows["big"].low <= rows["big"].share <= rows["big"].high
+
+
+def test_importance_is_the_same_for_the_same_seed(everything):
+    assert analysis.importance(everything, resamples=1, seed=3) == analysis.importance(everything, resamples=1, seed=3)
 
 
 def test_stopped_trials_count_and_failed_ones_do_not(everything):
@@ -93,6 +103,11 @@ def test_too_few_trials_or_all_the_same_are_told_in_one_line(everything, values)
     trials = [Observation(t.candidate, float(value)) for t, value in zip(everything.history, values)]
     with pytest.raises(InputError, match="too few trials with different values"):
         analysis.importance(found_of(trials))
+
+
+def test_an_unknown_evaluator_is_refused(everything):
+    with pytest.raises(ValueError, match="evaluator must be one of impurity, fanova, ped-anova, got 'shap'"):
+        analysis.importance(everything, "shap")
 
 
 # --- the course of a search ------------------------------------------------------------------------------------------
@@ -115,6 +130,13 @@ def test_before_the_population_is_full_all_alternatives_are_open_and_a_unanimous
     assert 1 < last.open_choices()["small"] < 2
 
 
+def test_a_failed_trial_is_a_step_without_an_auc():
+    failed, good = analysis.steps(found_of([Observation((0, 0, "a", 1), FAILED), Observation((0, 1, "a", 1), 0.6)]))
+    assert math.isnan(failed.value)
+    assert math.isnan(failed.best)
+    assert good.best == 0.6
+
+
 # --- checkpoints -----------------------------------------------------------------------------------------------------
 
 
@@ -128,6 +150,11 @@ def test_the_checkpoints_count_who_came_and_who_was_stopped(everything):
     assert first.agreement == pytest.approx(1)
 
 
+def test_what_a_trial_reached_is_told_by_epoch(everything):
+    rows = [row for row in analysis.intermediate(everything) if row[0] == 0]
+    assert [row[1] for row in rows] == sorted(everything.trials[0].intermediate_values)
+
+
 # --- repeated searches -----------------------------------------------------------------------------------------------
 
 
@@ -135,6 +162,20 @@ def test_a_search_that_ended_keeps_its_best():
     found = analysis.convergence([[0.5, 0.7], [FAILED, 0.6, 0.4, 0.8]])
     np.testing.assert_array_equal(found.best, [[0.5, 0.7, 0.7, 0.7], [math.nan, 0.6, 0.6, 0.8]])
     np.testing.assert_allclose(found.mean, [math.nan, 0.65, 0.65, 0.75])
+
+
+def test_the_interval_holds_the_mean_and_one_search_has_none():
+    many = analysis.convergence([[0.5 + 0.01 * seed, 0.9] for seed in range(8)])
+    assert many.low[0] < many.mean[0] < many.high[0]
+    assert many.low[1] == pytest.approx(many.high[1]) == pytest.approx(many.mean[1])
+    one = analysis.convergence([[0.5, 0.6]], trials=1)
+    assert math.isnan(one.low[0])
+    assert one.best.shape == (1, 1)
+
+
+def test_convergence_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="needs searches with trials"):
+        analysis.convergence([[0.5], []])
 
 
 # --- tables and pictures ---------------------------------------------------------------------------------------------
@@ -171,6 +212,10 @@ def test_the_population_has_a_row_for_each_finished_trial_and_a_column_for_each_
     assert len(rows) == sum(len(found.history) for found in founds)
     assert set(SPACE.names) < set(rows[0])
     assert rows[0]["temperature"] == ""
+
+
+def test_a_name_never_begins_like_a_formula(written):
+    assert "'=kbest" in {row["study"] for row in rows_of(written[0] / "population.csv")}
 
 
 def test_the_page_draws_the_tables_of_every_search(written):

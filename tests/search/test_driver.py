@@ -1,6 +1,8 @@
 """The driver of a search, with candidates that are not trained: what it does where something goes wrong."""
 
+import json
 import math
+import os
 import random
 import subprocess
 import sys
@@ -21,8 +23,7 @@ from infantjax.engine import Local
 from infantjax.errors import InputError
 from infantjax.files import locked
 from infantjax.search import KBest, RandomSearch, SearchSpace, TrialResult, driver, read_study
-from infantjax.search.progress import status
-from infantjax.search.study import REASON
+from infantjax.search.study import CRASHES, REASON, status
 
 # --- a whole search --------------------------------------------------------------------------------------------------
 
@@ -79,8 +80,6 @@ def test_wrong_calls(pretend, tmp_path):
         pretend.run(tmp_path, "kbest")
     with pytest.raises(ValueError, match="constraint is given twice"):
         pretend.run(tmp_path, constraint=lambda choices: True)
-    with pytest.raises(ValueError, match="devices must be at least 1"):
-        Local(0)
 
 
 # --- several devices -------------------------------------------------------------------------------------------------
@@ -116,6 +115,106 @@ def test_four_devices_evaluate_four_candidates_at_a_time_and_find_what_one_finds
     found = pretend.run(tmp_path, RandomSearch(), together, trials=9, engine=Local(4))
     assert found.history == pretend.by_hand(RandomSearch(), 9)
     assert set(Counter(pretend.journal(tmp_path, "end")).values()) == {1}
+
+
+def test_k_best_on_four_devices_begins_with_the_candidates_of_one_and_ends_by_its_rule(pretend, tmp_path):
+    rule = KBest(2, 0.9, 4, 1, 3)
+    found = pretend.run(tmp_path, rule, engine=Local(4))
+    assert found.end
+    first = next(count for count in range(99) if rule.replay(found.space, found.history[:count]).temperature)
+    alone = pretend.by_hand(rule)
+    assert [each.candidate for each in found.history[:first]] == [each.candidate for each in alone[:first]]
+    assert max(Counter(pretend.journal(tmp_path, "end")).values()) == 1
+
+
+def test_no_devices_are_a_wrong_call():
+    with pytest.raises(ValueError, match="devices must be at least 1"):
+        Local(0)
+
+
+EIGHT_DEVICES = """
+import json, sys, threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import flax.linen as nn
+import numpy as np
+import toy
+from infantjax import search
+from infantjax.engine import Local
+from infantjax.methods.ensemble_gcn.objective import AucObjective
+from infantjax.search.auc import search_split
+from infantjax.training.splits import stratified_splits
+
+DEVICES = 8
+barrier, compiled, trained = threading.Barrier(DEVICES), [], []
+
+@dataclass(frozen=True, eq=False)
+class Noted(AucObjective):
+    together: bool = False
+
+    def precompile(self, choices):
+        compiled.append(choices["factor"])
+        return AucObjective.precompile(replace(self, device=0), choices)  # to be moved to other devices
+
+    def __call__(self, choices, directory, report, compiled):
+        trained.append(self.device)
+        if self.together and len(trained) <= DEVICES:
+            barrier.wait(120)
+        result = super().__call__(choices, directory, report, compiled)
+        (log,) = directory.rglob("history.csv")
+        return replace(result, details={**result.details, "log": log.read_text()})
+
+class Scaled(nn.Module):
+    factor: float
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        # A variable, so that XLA compiles one program for all.
+        factor = self.variable("constants", "factor", lambda: np.full(1, self.factor, np.float32))
+        speed = x.std(axis=1).reshape(len(x), -1) * factor.value
+        return nn.Dense(2)(nn.BatchNorm(use_running_average=not train)(speed)), {"pooled": speed}
+
+def build(choices):
+    return Scaled(**choices)
+
+folds = stratified_splits([number % 2 for number in range(14)], 7)
+config = toy.window_config(epochs=2)
+objective = Noted(build, toy.toy_cohort(), (search_split(folds),), config)
+space = {"factor": [float(each) for each in range(1, 17)]}
+found = {}
+for count in (1, DEVICES):
+    compiled.clear(), trained.clear()
+    folder = Path(sys.argv[1]) / str(count)
+    together = replace(objective, together=count > 1)
+    trials = search.run(space, together, search.RandomSearch(), folder, seed=1, trials=9, engine=Local(count)).trials
+    values = [[t.params["factor"], t.value, t.user_attrs.get("log"), t.user_attrs.get("reason", "")] for t in trials]
+    found[count] = {"values": values, "compiled": len(compiled), "devices": sorted(set(trained))}
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_eight_devices_train_eight_candidates_at_a_time_with_the_results_of_one(tmp_path):
+    tests = Path(__file__).parents[1]
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    # Without a compilation cache, so that programs can be moved from one device to another.
+    others = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    done = subprocess.run(
+        [sys.executable, "-c", EIGHT_DEVICES, str(tmp_path), str(tests)],
+        env={**others, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+        cwd=Path(infantjax.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["8"]["values"] == found["1"]["values"]
+    assert {why for *_, why in found["1"]["values"]} == {""}
+    assert (found["1"]["devices"], found["8"]["devices"]) == ([0], list(range(8)))
+    # Each candidate once, whatever device it came to.
+    assert (found["1"]["compiled"], found["8"]["compiled"]) == (9, 9)
 
 
 # --- candidates that are compiled while others are evaluated ----------------------------------------------------------
@@ -239,6 +338,22 @@ def test_interruptions_change_nothing(pretend, tmp_path, devices):
     assert found.history == pretend.by_hand(rule, 4)
 
 
+def test_after_a_crash_all_trials_of_the_process_are_run_again_each_alone(pretend, tmp_path, monkeypatch):
+    monkeypatch.setattr(driver.faulthandler, "is_enabled", lambda: True)  # that of pytest stays
+    report, gate = tmp_path / driver.CRASH_REPORT, threading.Event()
+    faulty = Faulty(pretend, {1: lambda: gate.wait(30), 2: KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        pretend.run(tmp_path, RandomSearch(), faulty, trials=4, engine=Local(2))
+    report.write_text("Fatal Python error: Aborted\n")
+    found = pretend.run(tmp_path, RandomSearch(), trials=4, objective=Faulty(pretend), engine=Local(2))
+    gate.set()
+    assert [trial.user_attrs.get(CRASHES) for trial in found.trials] == [1, 1, None, None]
+    assert found.history == pretend.by_hand(RandomSearch(), 4)
+    assert not report.exists()
+    begun, ended = pretend.journal(tmp_path, "begin"), pretend.journal(tmp_path, "end")
+    assert begun[:2] == ended[:2] == [found.space.label(each.candidate) for each in found.history[:2]]
+
+
 def test_a_killed_search_continues_on_another_machine_with_every_finished_trial(
     pretend, searched, tmp_path, monkeypatch
 ):
@@ -301,3 +416,30 @@ def test_kills_of_the_driver_lose_nothing_and_repeat_nothing(pretend, tmp_path, 
     # A kill can come between a step and its note.
     assert all(9 <= count <= 10 for count in steps.values())
     assert len(pretend.journal(tmp_path, "end")) <= 14 + 8 * devices
+
+
+@pytest.mark.slow
+def test_kills_of_k_best_leave_the_search_that_there_would_have_been(pretend, tmp_path):
+    for kills in range(1, 4):
+        process = start(pretend, tmp_path, "--seconds", 0.3)
+        while len(pretend.journal(tmp_path, "end")) < 4 * kills:
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
+    end(start(pretend, tmp_path))
+    assert read_study(tmp_path).history == pretend.by_hand()
+
+
+@pytest.mark.slow
+def test_a_candidate_that_crashes_the_process_four_times_fails_with_its_reason(pretend, tmp_path):
+    label = pretend.SPACE.label(pretend.by_hand(RandomSearch(), 3)[1].candidate)
+    for _ in range(driver.MAX_CRASHES):
+        process = start(pretend, tmp_path, "--trials", 3, "--aborts", label)
+        process.communicate()
+        assert process.returncode != 0
+    end(start(pretend, tmp_path, "--trials", 3, "--aborts", label))
+    found = read_study(tmp_path)
+    (failed,) = found.failures
+    assert failed.number == 1
+    assert failed.user_attrs[REASON] == "its process crashed 4 times: Fatal Python error: Aborted"
+    assert len(found.history) == 3

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -20,6 +21,7 @@ from infantjax.search.ensemble import (
     ARCHITECTURES,
     CANDIDATES,
     Architecture,
+    estimate_ensemble,
     find_candidates,
     keep_candidates,
     merge_held_out,
@@ -177,6 +179,16 @@ def test_out_of_fold_risks_are_those_of_all_architectures(folder, cohort):
     assert not any(name in (folder / "ensemble.json").read_text() for name in cohort.names)
     record = json.loads((folder / "training.json").read_text())
     assert {name for run in record["architectures"][0]["runs"] for name in run["held_out"]} == set(cohort.names)
+
+
+def test_what_an_ensemble_costs_is_known_before_it_is_trained(folder, architectures, cohort):
+    known = estimate_ensemble(architectures, cohort)
+    assert (known["architectures"], known["networks"], known["recordings"], known["programs"]) == (2, 4, 6, 4)
+    (member, _) = load_ensemble(folder).members
+    parameters = sum(leaf[0].size for leaf in jax.tree.leaves(member.variables["params"]))
+    assert known["parameters"] == [parameters] * 2
+    assert known["resident_bytes"] > 2 * 3 * 4 * parameters
+    assert known["temporary_bytes"] > 0
 
 
 def test_the_ensemble_assesses_with_a_conformal_set(folder):

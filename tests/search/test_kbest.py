@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infantjax.search.kbest import FAILED, KBest, Observation, RandomSearch, draw
+from infantjax.search.kbest import FAILED, KBest, Observation, RandomSearch, draw, random_numbers, run
 from infantjax.search.space import SearchSpace
 
 # --- the published traces --------------------------------------------------------------------------------------------
@@ -70,6 +70,10 @@ def test_the_ranks_of_the_papers_example_are_nine_and_six():
     assert set(odds) == {"X", "Y"}
 
 
+def test_a_population_of_one_kind_leaves_no_other_alternative():
+    assert KBest().replay(LETTERS, members(*"XXXXX")).probabilities["letter"] == {"X": 1.0}
+
+
 def test_only_candidates_that_reach_the_threshold_enter_the_first_population():
     state = KBest(2).replay(
         LETTERS, [Observation(("X", 0), 0.899), Observation(("X", 1), 0.9), Observation(("X", 2), FAILED)]
@@ -78,11 +82,24 @@ def test_only_candidates_that_reach_the_threshold_enter_the_first_population():
     assert state.temperature is None
 
 
+def test_equal_to_the_worst_is_no_improvement():
+    rule = KBest(2)
+    before = rule.replay(LETTERS, members("X", "Y"))
+    after = rule.update(before, Observation(("Z", 8), before.population[0].value))
+    assert after.population == before.population
+    assert after.unsuccessful == 1
+
+
 def test_a_newcomer_stands_below_older_ones_of_its_performance():
     rule = KBest(2)
     before = rule.replay(LETTERS, [Observation(("X", 0), 0.91), Observation(("Y", 1), 0.95)])
     after = rule.update(before, Observation(("Z", 2), 0.95))
     assert [member.candidate[0] for member in after.population] == ["Z", "Y"]
+
+
+def test_a_failed_candidate_counts_as_unsuccessful():
+    rule = KBest(2)
+    assert rule.update(rule.replay(LETTERS, members("X", "Y")), Observation(("Z", 8), FAILED)).unsuccessful == 1
 
 
 @pytest.mark.parametrize(("lag", "next_one"), [(True, 10), (False, 7)])
@@ -108,6 +125,13 @@ def test_a_drop_does_not_jump_over_the_end_temperature():
     for _ in range(3):
         state = rule.update(state, Observation(("Z", 8), 0.0))
     assert (state.temperature, state.ended) == (1, False)
+
+
+def test_trials_behind_the_end_change_nothing():
+    rule = KBest(1, start_temperature=1)
+    ended = rule.replay(LETTERS, [*members("X"), Observation(("Z", 8), 0.0)])
+    assert ended.ended
+    assert rule.update(ended, Observation(("Y", 3), 1.0)) == ended
 
 
 @pytest.mark.parametrize(
@@ -164,6 +188,13 @@ def test_no_candidate_comes_twice(rule, space, seed):
 
 
 @given(rules, spaces, seeds)
+def test_trial_by_trial_gives_what_the_whole_history_gives(rule, space, seed):
+    trials, states = search(rule, space, seed)
+    for trial, before, after in zip(trials, states, states[1:]):
+        assert rule.update(before, trial) == after
+
+
+@given(rules, spaces, seeds)
 def test_the_states_are_those_of_each_beginning(rule, space, seed):
     trials, states = search(rule, space, seed, most=12)
     assert list(rule.states(space, trials)) == states
@@ -173,6 +204,19 @@ def test_the_states_are_those_of_each_beginning(rule, space, seed):
 def test_random_search_keeps_the_first_of_the_best(space, seed):
     trials, states = search(RandomSearch(), space, seed, most=12)
     assert states[-1].population == (max(trials, key=lambda trial: trial.value),)
+
+
+@given(rules, spaces, seeds, st.integers(0, 12))
+def test_a_run_is_the_search_with_the_numbers_of_each_place(rule, space, seed, most):
+    trials, state = [], rule.replay(space, [])
+    while not state.ended and len(trials) < most:
+        tried = {trial.candidate for trial in trials}
+        candidate, _ = draw(space, state.probabilities, tried, random_numbers(seed, len(trials)))
+        if candidate is None:
+            break
+        trials.append(Observation(candidate, objective(candidate)))
+        state = rule.replay(space, trials)
+    assert run(rule, space, objective, seed, most) == trials
 
 
 @given(rules, spaces, seeds)

@@ -8,7 +8,8 @@ import pytest
 from optuna.trial import TrialState
 
 from infantjax.search.kbest import FAILED, KBest, Observation, RandomSearch, fewest_left
-from infantjax.search.progress import format_progress, format_seconds, status
+from infantjax.search.objective import Stage, TrialReport, read_report, report_stage
+from infantjax.search.progress import format_progress, format_seconds, progress
 from infantjax.search.space import SearchSpace
 from infantjax.search.study import SearchResult
 
@@ -38,27 +39,32 @@ def found_of(*trials, limit: int | None = None, **given) -> SearchResult:
 
 
 def test_two_candidates_at_once_halve_the_time_left():
+    stage = {"name": "training", "epoch": 12, "epochs": 100, "device": "cpu:1"}
     done = [trial(i, TrialState.COMPLETE, 0.8) for i in range(4)]
     running = [trial(4, TrialState.RUNNING), trial(5, TrialState.RUNNING)]
-    found = found_of(*done, *running, limit=10)
-    known = status(found)
+    found = found_of(*done, *running, limit=10, stages={4: stage})
+    known = progress(found)
     assert (known["done"], known["limit"], known["fewest_left"]) == (4, 10, 6)
     assert known["per_hour"] == pytest.approx(120, rel=0.01)
     assert known["seconds_left"] == pytest.approx(180, rel=0.01)
-    assert known["now"] == [{"trial": 4, "seconds": 60}, {"trial": 5, "seconds": 60}]
-    assert format_progress(found).startswith("4/10 candidates done, running 4, 5, 120")
+    first, second = known["now"]
+    assert first["trial"] == 4
+    assert (first["stage"], first["epoch"], first["device"]) == ("training", 12, "cpu:1")
+    assert (second["trial"], second["stage"]) == (5, "compiling")
+    line = format_progress(found)
+    assert line.startswith("4/10 candidates done, trial 4: training epoch 12/100 on cpu:1, trial 5: compiling, 120")
     json.dumps(known, allow_nan=False)
 
 
 def test_a_search_without_a_result_has_no_rate():
-    known = status(found_of(trial(0, TrialState.RUNNING), limit=3))
+    known = progress(found_of(trial(0, TrialState.RUNNING), limit=3))
     assert (known["done"], known["per_hour"], known["seconds_left"], known["fewest_left"]) == (0, None, None, 3)
-    assert status(found_of())["fewest_left"] is None
+    assert progress(found_of())["fewest_left"] is None
 
 
 def test_failures_count_as_done():
     found = found_of(trial(0, TrialState.FAIL, reason="broken"), trial(1, TrialState.COMPLETE, 0.8))
-    assert status(found)["done"] == 2
+    assert progress(found)["done"] == 2
     assert "1 failed" in format_progress(found)
 
 
@@ -73,6 +79,30 @@ def test_kbest_ends_after_the_fewest_candidates_if_none_is_better(values):
         full = strategy.replay(SPACE, seen).temperature is not None
         seen.append(Observation((10 + number,), FAILED if full else 1.0))
     assert strategy.replay(SPACE, seen).ended
+
+
+def test_random_search_has_no_end():
+    assert fewest_left(RandomSearch(), RandomSearch().replay(SPACE, [])) is None
+
+
+def test_a_trial_keeps_its_values_and_its_stage_but_not_every_epoch(tmp_path):
+    report = TrialReport(tmp_path / "report.json")
+    report_stage(report, Stage("compiling"))
+    for epoch in (1, 2):
+        report_stage(report, Stage("training", epoch, 9, "cpu:0"))
+    assert read_report(tmp_path / "report.json") == (
+        {"name": "training", "epoch": 1, "epochs": 9, "device": "cpu:0"},
+        {},
+    )
+    report(10, 0.75)
+    assert read_report(tmp_path / "report.json")[1] == {10: 0.75}
+    assert TrialReport(tmp_path / "report.json").intermediate == {10: 0.75}
+    (tmp_path / "report.json").write_text("{}")
+    assert read_report(tmp_path / "report.json") == ({}, {})
+
+
+def test_a_plain_report_needs_no_stages():
+    report_stage(lambda epoch, value: None, Stage("compiling"))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 from infantjax.methods.ensemble_gcn.model import Architecture
 from infantjax.methods.ensemble_gcn.objective import SPACE as PUBLISHED
 from infantjax.methods.ensemble_gcn.search import CHECKPOINTS
-from infantjax.search import KBest, RandomSearch, driver, estimate, read_study
+from infantjax.search import KBest, RandomSearch, driver, ensemble, estimate, read_study
 from infantjax.simulation import write_cohort
 from infantjax.weights.ensemble import load_ensemble
 
@@ -142,6 +142,21 @@ def cohort(tmp_path_factory):
     return write_cohort(tmp_path_factory.mktemp("simulated") / "cohort", 14, 1, 6.0, prevalence=0.5)
 
 
+@pytest.mark.slow
+def test_a_backend_that_the_machine_does_not_have_fails_no_candidate(cohort, tmp_path):
+    program = Path(sys.executable).with_name("infantjax")
+    done = subprocess.run(
+        [program, "search", cohort, "-o", tmp_path / "out", "--trials", "1"],
+        env=os.environ | {"JAX_PLATFORMS": "cuda"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert 'JAX_PLATFORMS: "cuda" cannot be used on this machine' in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture
 def asked(monkeypatch, searched):
     """What the command asks to be searched, instead of searching."""
@@ -208,12 +223,16 @@ def test_options_that_cannot_be_are_one_line(run, cohort, tmp_path, options, mes
     assert message in err
 
 
-def test_a_dry_run_writes_nothing(run, cohort, asked, tmp_path, monkeypatch):
+def test_a_dry_run_writes_nothing(run, cohort, asked, winners, tmp_path, monkeypatch):
     monkeypatch.setattr(estimate, "estimate_search", lambda space, *given: {"parameters": 12_345, "space": space.size})
     status, out, err = run(cohort, "-o", tmp_path / "out", "--dry-run")
     assert status == 0, err
     assert [line.split() for line in out.splitlines()] == [["parameters", "12,345"], ["space", "5,435,817,984"]]
     assert not asked
+    monkeypatch.setattr(ensemble, "estimate_ensemble", lambda found, *given, **options: {"architectures": len(found)})
+    status, out, err = run("ensemble", cohort, winners[0], "-o", tmp_path / "out", "--k", 2, "--dry-run")
+    assert status == 0, err
+    assert out.split() == ["architectures", "2"]
     assert not (tmp_path / "out").exists()
 
 

@@ -31,6 +31,7 @@ def test_over_four_billion_of_them_differ():
 @pytest.mark.parametrize("index", range(10))
 def test_the_published_architectures_are_candidates_of_the_space(index):
     candidate = PUBLISHED.candidate(KBEST[index].to_choices())
+    assert PUBLISHED.contains(candidate)
     assert PUBLISHED.label(candidate) == KBEST[index].label
 
 
@@ -40,9 +41,31 @@ def test_a_candidate_is_built_as_its_architecture():
 
 
 @given(spaces, st.integers(0, 1000))
+def test_a_sampled_candidate_is_of_the_space(space, seed):
+    assert space.contains(space.sample(random.Random(seed).random))
+
+
+@given(spaces, st.integers(0, 1000))
 def test_choices_and_candidates_are_inverses(space, seed):
-    candidate = pick(space.uniform(), random.Random(seed).random)
+    candidate = space.sample(random.Random(seed).random)
     assert space.candidate(space.choices(candidate)) == candidate
+
+
+@given(spaces, st.integers(0, 1000))
+def test_neighbors_differ_in_one_choice_and_are_mutual(space, seed):
+    candidate = space.sample(random.Random(seed).random)
+    found = list(space.neighbors(candidate))
+    assert len(set(found)) == len(found) == sum(len(values) - 1 for _, values in space.alternatives)
+    for neighbor in found:
+        assert sum(a != b for a, b in zip(candidate, neighbor)) == 1
+        assert candidate in set(space.neighbors(neighbor))
+
+
+def test_sampling_reaches_every_candidate_equally_often():
+    space, generator = SearchSpace({"a": (1, 2), "b": ("x", "y", "z")}), random.Random(1)
+    drawn = [space.sample(generator.random) for _ in range(6000)]
+    assert all(880 < drawn.count(c) < 1120 for c in set(drawn))
+    assert len(set(drawn)) == space.size
 
 
 @pytest.mark.parametrize(("number", "taken"), [(0.0, "a"), (0.25, "a"), (0.2500001, "b"), (0.75, "b"), (0.99, "c")])
@@ -52,6 +75,17 @@ def test_the_first_alternative_whose_cumulative_probability_is_not_below_the_num
 
 def test_where_the_sum_stays_below_the_number_the_last_alternative_is_taken():
     assert pick({"x": {"a": 0.5, "b": 0.499}}, lambda: 0.9999) == ("b",)
+
+
+def test_neighbors_and_candidates_meet_the_constraint():
+    space = SearchSpace({"a": (1, 2, 3), "b": (1, 2, 3)}, constraint=lambda choices: choices["a"] <= choices["b"])
+    assert not space.contains((3, 1))
+    assert set(space.neighbors((2, 2))) == {(1, 2), (2, 3)}
+
+
+def test_a_constraint_that_nothing_meets_is_an_error():
+    with pytest.raises(ValueError, match="no candidate meets the constraint"):
+        SearchSpace({"a": (1, 2)}, constraint=lambda choices: False).sample(random.random)
 
 
 def test_all_that_is_wrong_with_choices_is_named():

@@ -9,8 +9,7 @@ import pytest
 
 from infantjax.errors import InputError
 from infantjax.search import KBest, RandomSearch, SearchSpace, read_study
-from infantjax.search.progress import status
-from infantjax.search.study import FILE, StudyWriter, open_storage, read_candidate, study_setup, table
+from infantjax.search.study import FILE, StudyWriter, open_storage, read_candidate, status, study_setup, table
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +26,7 @@ def test_a_damaged_file_is_refused_and_named(tmp_path, searched):
     content = bytearray((searched / FILE).read_bytes())
     content[4096:] = b"\xff" * len(content[4096:])
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"search\.db: cannot be opened .*malformed"):
+    with pytest.raises(InputError, match=r"search\.db: is damaged"):
         read_study(tmp_path)
     assert path.read_bytes() == content
 
@@ -39,6 +38,12 @@ def test_a_file_that_is_no_database_is_refused(tmp_path, content):
         read_study(tmp_path)
 
 
+def test_a_search_that_is_only_looked_at_is_not_made(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        read_study(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 # --- what continues --------------------------------------------------------------------------------------------------
 
 SPACE = SearchSpace({"a": (1, 2), "b": ("x", "y")})
@@ -48,7 +53,7 @@ SPACE = SearchSpace({"a": (1, 2), "b": ("x", "y")})
     ("changed", "message"),
     [
         ({"seed": 2}, "seed was 1, now 2"),
-        ({"strategy": KBest(4)}, "strategy.population was 5, now 4"),
+        ({"strategy": KBest(4)}, "strategy was"),
         ({"strategy": RandomSearch()}, "strategy was"),
         ({"space": SearchSpace({"a": (1, 2), "b": ("y", "x")})}, "space was"),
         ({"objective": {"epochs": 3}}, "epochs was 2, now 3"),
@@ -65,6 +70,12 @@ def test_a_search_for_something_else_is_refused(tmp_path, changed, message):
 
 
 # --- what is told ----------------------------------------------------------------------------------------------------
+
+
+def test_a_study_that_is_found_is_the_one_that_was_searched(pretend, found):
+    assert found.space == pretend.SPACE
+    assert found.strategy == RandomSearch()
+    assert len(found.trials) == 5
 
 
 def test_the_best_come_first(pretend, found):

@@ -219,6 +219,16 @@ def test_the_members_of_two_ensembles_cannot_be_exchanged(saved):
     refused(saved, "is damaged")
 
 
+def test_damage_is_named_with_the_array_that_it_hit(saved):
+    (path,) = saved.glob("00-*.safetensors")
+    data = bytearray(path.read_bytes())
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    data[start + header["params/layer_0/kernel"]["data_offsets"][0]] ^= 1
+    path.write_bytes(data)
+    refused(saved, "is damaged at params/layer_0/kernel: its digest does not match")
+
+
 @pytest.mark.parametrize(
     "change",
     [

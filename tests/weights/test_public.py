@@ -1,8 +1,10 @@
 """Public weights by name, fetched from a server of the test."""
 
+import contextlib
 import hashlib
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from infantjax import models
+from infantjax.engine import THREAD
 from infantjax.errors import InputError
 from infantjax.files import git_blob_id
 from infantjax.weights import public
@@ -22,7 +25,7 @@ class Server(socketserver.ThreadingTCPServer):
     """Answers every request with `content`, of which it sends `sent` bytes, and counts the requests."""
 
     daemon_threads = True
-    content, sent, status = CONTENT, len(CONTENT), 200
+    content, sent, status, pause = CONTENT, len(CONTENT), 200, 0.0
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -39,7 +42,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(self.server.content)))
         self.end_headers()
-        self.wfile.write(self.server.content[: self.server.sent])
+        if not self.server.pause:
+            self.wfile.write(self.server.content[: self.server.sent])
+        with contextlib.suppress(OSError):
+            for number in range(20 if self.server.pause else 0):
+                self.wfile.write(self.server.content[number : number + 1])
+                self.wfile.flush()
+                time.sleep(self.server.pause)
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -103,6 +112,18 @@ def test_a_file_that_is_too_long_ends_early(there, server):
     server.content, server.sent = CONTENT * 50, len(CONTENT) * 50
     with pytest.raises(InputError, match="more than 102400 bytes"):
         public.fetch("toy")
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for(there, server, monkeypatch):
+    monkeypatch.setattr(public, "_SECONDS", 0.4)
+    monkeypatch.setattr(public, "_LEAST_RATE", 1e9)
+    server.pause = 0.1
+    with pytest.raises(InputError, match="not finished within 0 s"):
+        public.fetch("toy")
+    assert not list(there.parent.iterdir())
+    for thread in threading.enumerate():
+        if thread.name == THREAD:
+            thread.join(10)
 
 
 def test_a_server_that_has_no_such_file_and_one_that_is_not_there(there, server, monkeypatch):

@@ -1,7 +1,7 @@
 """`search` and its four views: `search status`, `search best`, `search export`, `search analyze`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -10,7 +10,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from infantjax.cli.options import common
 from infantjax.cli.options.methods import DEFAULT, MethodName, value_of
-from infantjax.errors import InputError
+from infantjax.errors import InputError, printable
 
 if TYPE_CHECKING:
     from infantjax.engine import Engine
@@ -18,23 +18,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class StudyCommand(common.Command):
-    """Where the trials of a search are stored."""
+class StudyOptions:
+    """Where the trials are stored."""
 
-    output: common.Output
-    """Folder for trials, checkpoints and exports."""
     study: Annotated[str, arg(metavar="NAME")] = "search"
     """Name of the search; a folder may hold several."""
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
+    """Folder for trials, checkpoints and exports."""
 
-    def read(self, name: str | None = None) -> "SearchResult":
-        """The search, or another one of the folder.
+    @property
+    def folder(self) -> Path:
+        """The output folder.
+
+        Raises:
+            InputError: none is given.
+        """
+        if self.output is None:
+            raise InputError("search", "needs a folder", "give one by -o DIR")
+        return self.output
+
+    def read(self) -> "SearchResult":
+        """The search.
 
         Raises:
             InputError: it does not exist, or cannot be read.
         """
         from infantjax.search import read_study
 
-        return read_study(self.output, name or self.study)
+        return read_study(self.folder, self.study)
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,7 @@ def _objective_of(source: tuple[Any, ...]) -> Any:
 
 
 @dataclass(frozen=True)
-class Search(StudyCommand):
+class Search(common.Command):
     """Search the published space for the network that suits a cohort best.
 
     The same command continues after an interruption. Show results by `search status`, `search best`, `search export`
@@ -81,11 +92,12 @@ class Search(StudyCommand):
         infantjax search cohort -o search --study first --devices 2
     """
 
-    cohort: Positional[Path] = field(kw_only=True)
+    cohort: Positional[Path]
     """Folder of keypoint files with their outcomes.csv."""
     method: MethodName = DEFAULT
     """Method whose published space is searched, ensemble-gcn or cp-gcn-29; the settings below depend on it."""
     problem: Any = None
+    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     devices: int | None = None
     """Devices of this machine, each trains one candidate at a time; all if not given. On a CPU: candidates at the same
     time, each on as many cores as are free."""
@@ -135,7 +147,7 @@ class Search(StudyCommand):
 
         with common.checked("--method", "ensemble-gcn and cp-gcn-29 have one"):
             registry.get(self.method).search_problem()
-        folder = self.output
+        folder = self.where.folder
         with common.written(folder), common.checked():
             strategy = self._strategy()
             space = self.problem.space if self.space is None else read_space(self.space, self.problem.space)
@@ -161,7 +173,7 @@ class Search(StudyCommand):
                 engine=engine,
                 seed=self.seed,
                 trials=self.trials,
-                study=self.study,
+                study=self.where.study,
             )
         _print_status(found, self.json)
         return 0
@@ -178,7 +190,7 @@ class Search(StudyCommand):
         if self.cluster is not None:
             if self.devices is not None:
                 raise InputError("--devices", "is decided by the cluster", "leave it out")
-            return common.join_cluster(self.cluster, self.output, self.cohort)
+            return common.join_cluster(self.cluster, self.where.folder, self.cohort)
         process.shorten_compilation()
         if self.devices is not None:
             process.divide_cpu(self.devices)
@@ -201,30 +213,32 @@ class Search(StudyCommand):
 
 
 @dataclass(frozen=True)
-class Status(StudyCommand):
+class Status(common.Command):
     """Print the state of a search: its trials, what runs, its rate, its phase and its best candidate.
 
     Example:
         infantjax search status -o search --study first
     """
 
+    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
         """Print the status."""
-        _print_status(self.read(), self.json)
+        _print_status(self.where.read(), self.json)
         return 0
 
 
 @dataclass(frozen=True)
-class Best(StudyCommand):
+class Best(common.Command):
     """Print the best candidates of a search with their choices.
 
     Example:
         infantjax search best -o search --study first --top 3
     """
 
+    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     top: int = 1
     """Number of candidates."""
     json: bool = False
@@ -232,18 +246,19 @@ class Best(StudyCommand):
 
     def run(self) -> int:
         """Print the candidates."""
-        common.print_rows(self.read().best(self.top), self.json, several=True)
+        common.print_rows(self.where.read().best(self.top), self.json, several=True)
         return 0
 
 
 @dataclass(frozen=True)
-class ExportTrials(StudyCommand):
+class ExportTrials(common.Command):
     """Write the trials of a search as trials.csv and its best candidates as best.json.
 
     Example:
         infantjax search export -o search --study first --top 10
     """
 
+    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     top: int = 1
     """Number of candidates in best.json."""
 
@@ -252,7 +267,7 @@ class ExportTrials(StudyCommand):
         from infantjax.files import canonical_json, write_atomically
         from infantjax.search import study
 
-        found, folder = self.read(), self.output
+        found, folder = self.where.read(), self.where.folder
         contents = {"trials.csv": study.table(found), "best.json": canonical_json(found.best(self.top))}
         with common.written(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -263,38 +278,43 @@ class ExportTrials(StudyCommand):
 
 
 @dataclass(frozen=True)
-class Analyze(StudyCommand):
+class Analyze(common.Command):
     """Analyze a search: its course, the importance of each choice, other searches.
 
     Example:
         infantjax search analyze -o search --study first --also second
     """
 
+    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     also: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME")] = ()
     """Another search of the folder, as a repeat or to compare; may be repeated."""
+    importance: Literal["impurity", "fanova", "ped-anova"] = "impurity"
+    """How the importance of the choices is estimated."""
 
     def run(self) -> int:
         """Write the analysis into the output folder."""
         from infantjax.search import report
 
-        names = dict.fromkeys((self.study, *self.also))
-        found = [self.read(name) for name in names]
+        names = dict.fromkeys((self.where.study, *self.also))
+        found = [replace(self.where, study=name).read() for name in names]
         common.say("estimating the importance of the choices")
-        for path in report.write(found, self.output / "analysis"):
+        for path in report.write(found, self.where.folder / "analysis", self.importance):
             print(path)
         return 0
 
 
 def _print_status(found: "SearchResult", as_json: bool) -> None:
     """The state of a search as JSON, or as lines, those of running trials last."""
-    from infantjax.search import progress
+    from infantjax.search import progress, study
 
-    known = progress.status(found)
+    known = study.status(found) | progress.progress(found)
     if as_json:
         common.print_rows([known], as_json)
         return
-    running, left = known.pop("now"), known.pop("seconds_left")
-    known["left, at least"] = None if left is None else progress.format_seconds(left)
-    common.print_rows([{name: "-" if value is None else value for name, value in known.items()}], as_json)
+    running = known.pop("now")
+    known |= {name: "-" for name, value in known.items() if value is None}
+    left = known.pop("seconds_left")
+    common.print_rows([known | {"left, at least": "-" if left == "-" else progress.format_seconds(left)}], as_json)
     for row in running:
-        print(f"  trial {row['trial']}, for {progress.format_seconds(row['seconds'] or 0)}")
+        seconds = "" if row["seconds"] is None else f", for {progress.format_seconds(row['seconds'])}"
+        print(printable(f"  {progress.format_running(row)}{seconds}"))

@@ -43,6 +43,8 @@ class SearchEnsemble(TrainCommand):
     """Column of the outcomes table to balance over the folds, besides the outcome; may be repeated."""
     cluster: common.Cluster = None
     """Train each candidate on a device of a Ray cluster that shares the folders: its address, or auto."""
+    dry_run: bool = False
+    """Print parameters, memory and number of programs, and train and write nothing."""
 
     @classmethod
     def specialize(cls, arguments: Sequence[str]) -> type[Self]:
@@ -50,6 +52,23 @@ class SearchEnsemble(TrainCommand):
         if value_of("--model", arguments) is not None:
             raise InputError("--model", "is decided by the search", "leave it out")
         return super().specialize(arguments)
+
+    def run(self) -> int:
+        """Train; with `--dry-run` print what would be trained."""
+        if not self.dry_run:
+            return super().run()
+        from infantjax.search.ensemble import estimate_ensemble
+
+        common.prepare_process(self.distributed)
+        with common.checked():
+            cohort, _ = self.files.read_screened(self.cohort, self.settings.score_range)
+            given: dict[str, Any] = {
+                "stratify": self.stratify,
+                "strict": self.strict,
+                "skip_invalid": self.skip_invalid,
+            }
+            common.print_rows([estimate_ensemble(self._architectures(), cohort, **given)])
+        return 0
 
     def train(self, cohort: "Cohort", options: "TrainOptions", **given: Any) -> "Ensemble":
         """Find the candidates, and train them."""
@@ -76,7 +95,7 @@ class SearchEnsemble(TrainCommand):
         from infantjax.search.ensemble import Architecture, find_candidates, keep_candidates
 
         found = find_candidates(self.settings, self.search, self.k, self.study, self.winners)
-        rows = keep_candidates(self.output, found)
+        rows = keep_candidates(self.output, found, read_only=self.dry_run)
         return [Architecture(self.settings.with_candidate(row["choices"]), row) for row in rows]
 
 

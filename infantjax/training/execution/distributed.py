@@ -5,6 +5,7 @@ over the devices of all, and each process gets the whole result. Only the first 
 process all of this is plain JAX.
 """
 
+import json
 import re
 from typing import Any, TypeVar
 
@@ -58,6 +59,16 @@ def broadcast_from_host0(tree: Tree) -> Tree:
     from jax.experimental import multihost_utils
 
     return multihost_utils.broadcast_one_to_all(tree)
+
+
+def agree(value: Tree) -> Tree:
+    """The JSON-compatible value of process 0, on every process."""
+    if not is_multi_process():
+        return value
+    content = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    length = int(broadcast_from_host0(np.int64(len(content))))
+    sent = broadcast_from_host0(np.resize(content, length))
+    return json.loads(np.asarray(sent, np.uint8).tobytes())
 
 
 def join(text: str) -> None:

@@ -71,7 +71,7 @@ def test_networks_are_trained_continued_used_and_measured(cohort, tmp_path, caps
         registry.assessor(load_ensemble(network))
 
     index = (network / "ensemble.json").read_bytes()
-    newest = max((network / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name.partition("-")[0]))
+    newest = max((network / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
     newest.rename(tmp_path / "away")
     assert run(*train, *epochs) == 0
     assert (network / "ensemble.json").read_bytes() == index

@@ -16,8 +16,7 @@ from infantjax.recording.features import CHANNELS
 from infantjax.search import KBest, RandomSearch, SearchResult, SearchSpace, TrialResult
 from infantjax.search.auc import search_split
 from infantjax.search.estimate import estimate_search
-from infantjax.search.progress import status
-from infantjax.search.study import table
+from infantjax.search.study import status, table
 from infantjax.skeletons import Skeleton
 from infantjax.training.splits import stratified_splits
 
@@ -149,14 +148,13 @@ def test_a_training_that_is_run_again_continues_from_its_checkpoint(training, co
         pass
 
     def kill(epoch, value):
-        if epoch == 2:
-            raise Killed
+        raise Killed
 
     with pytest.raises(Killed):
         training(SPEED, tmp_path, kill, compiled)
     reports = []
     again = training(SPEED, tmp_path, lambda *arguments: reports.append(arguments), compiled)
-    assert [epoch for epoch, _ in reports] == [3, 4]
+    assert not reports
     assert without_times(again) == without_times(whole)
 
 

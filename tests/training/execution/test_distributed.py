@@ -22,11 +22,13 @@ spec = importlib.util.spec_from_file_location("toy", sys.argv[1])
 toy = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(toy)
 from dataclasses import replace
+from infantjax.training.execution.distributed import agree
 from infantjax.training.loop import TrainOptions
 
 address, number, folder, epochs = sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
 jax.distributed.initialize(address, 2, number, initialization_timeout=60, heartbeat_timeout_seconds=60)
 assert (len(jax.devices()), len(jax.local_devices())) == (4, 2)
+assert agree({"number": number, "text": "a" * (3 + 8 * number)}) == {"number": 0, "text": "aaa"}
 config = replace(toy.CONFIG, epochs=epochs)
 result = toy.toy_train(toy.toy_splits(3), config, directory=folder, options=TrainOptions())
 np.savez(f"{folder}/result-{number}.npz", *jax.tree.leaves((result.variables, result.best_score, result.history)))
