@@ -87,11 +87,6 @@ def test_a_page_is_short_and_its_commands_are_taken(path):
         take(shlex.split(line, comments=True))
 
 
-def test_every_folder_has_a_page():
-    others = {DEPLOY / "container", DEPLOY / "tpu"}
-    assert {path.parent for path in SCRIPTS + MANIFESTS} | others == {path.parent for path in PAGES}
-
-
 # Slurm
 
 
@@ -199,11 +194,3 @@ def test_the_image_installs_extras_that_exist_and_runs_as_a_user():
     assert re.search(r"^USER 10001:10001$", DOCKERFILE, re.MULTILINE)
     (entry,) = re.findall(r"^ENTRYPOINT (.+)$", DOCKERFILE, re.MULTILINE)
     assert json.loads(entry) == list(project["scripts"])
-
-
-def test_only_the_package_is_sent_to_the_builder():
-    ignored = (DEPLOY / "container" / "Dockerfile.dockerignore").read_text("utf-8").splitlines()
-    kept = {line[1:] for line in ignored if line.startswith("!")}
-    assert "*" in ignored
-    copied = [line.split()[1:-1] for line in DOCKERFILE.splitlines() if line.startswith("COPY")]
-    assert kept == {word for words in copied for word in words}

@@ -29,7 +29,6 @@ from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import Skeleton
 from infantjax.training.cohorts.crossval import TrainInputs
-from infantjax.training.execution.cost import count_task_parameters
 from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
@@ -121,7 +120,7 @@ class GraphNetwork:
         setup = method.setup(TrainInputs(problem.cohort, list(prepared), problem.splits))
         result = fit(*setup, options=TrainOptions(quiet=False))
         risks = pieces.at_last_epoch(result, problem.splits, len(prepared))
-        return CrossFit(risks, count_task_parameters(setup.task))
+        return CrossFit(risks, sum(leaf.size for leaf in jax.tree.leaves(setup.task.variables["params"])))
 
 
 class Recipe(NamedTuple):

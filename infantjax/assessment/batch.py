@@ -43,8 +43,6 @@ _BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv", "quali
 
 KEYPOINTS = ".keypoints"
 """Ending of the name, before its suffix, of the keypoint file of a video beside its report."""
-_Shown = tuple[bool, FilmOptions, page.DescribeVisits]
-"""Arguments of `assess_files`: overwrite, film, describe_visits."""
 _BLOCK = 64
 """Recordings that are read before they are assessed, at most."""
 
@@ -189,83 +187,88 @@ def assess_files(
     summary, index = output / "summary.csv", output / "index.html"
     items = [_Item(*item) for item in zip(paths, names, ids, targets, strict=True)]
     refuse_inputs([output, summary, index, *(p for item in items for p in item.results)], [*paths, *read_only])
-    rows: dict[_Item, Row] = {}
-    shown = overwrite, film, describe_visits
+    rows: list[Row] = []
+    how = _How(quality, overwrite, film, describe_visits)
     with locked(output), Summary(output, overwrite) as whole:
         if cluster is None:
-            found = _assess_here(items, assessor, options, quality, whole, shown)
+            found = _assess(items, assessor, options, how, whole.glances, {})
         else:
-            found = _assess_there(items, *cluster, quality, whole, shown)
-        for item, row in found:
-            rows[item] = row
+            found = _assess_there(items, *cluster, how, whole.glances)
+        for row in found:
+            rows.append(row)
             whole.add(row)
             report(len(rows), row)
-    return [rows[item] for item in items]
+    return rows
 
 
-def _assess_here(
+class _How(NamedTuple):
+    """Arguments of `assess_files`."""
+
+    quality: QualityOptions
+    overwrite: bool
+    film: FilmOptions
+    describe_visits: page.DescribeVisits
+
+
+def _assess(
     items: Sequence["_Item"],
     assessor: Assessor,
     options: ReadOptions,
-    quality: QualityOptions,
-    whole: Summary,
-    shown: _Shown,
-) -> Iterator[tuple["_Item", Row]]:
-    """Assess in this process, several recordings together."""
-    seen: dict[str, Path] = {}
+    how: _How,
+    glances: Callable[[], list[Glance]],
+    seen: dict[str, Path],
+) -> Iterator[Row]:
+    """Assess recordings in this process in their order, several together; `seen` are digests of those before."""
     for block in _blocks(items, options, assessor.seconds_together):
-        for source, assessment in _assess_block(block, assessor, quality):
-            item = source.item
-            same = _same(seen, source.digest, item.path)
+        readable = [(each.recording, each.digest) for each in block if isinstance(each.recording, Recording)]
+        recordings, digests = [one for one, _ in readable], [digest for _, digest in readable]
+        assessed = iter(assessor.assess_many(recordings, digests, how.quality))
+        for source in block:
+            assessment = source.recording if isinstance(source.recording, Exception) else next(assessed)
+            same = _same(seen, source.digest, source.item.path)
             try:
-                row = _write_result(source, assessment, same, whole.glances, shown)
+                row = _write_result(source, assessment, same, glances, how)
             except Exception as error:  # one recording never ends a batch
                 if len(items) == 1 and not isinstance(error, (InputError, MemoryError, OSError)):
                     raise
-                row = _failed(item, error)
-            yield item, row
+                row = _failed(source.item, error)
+            yield row
 
 
 def _assess_there(
     items: Sequence["_Item"],
     engine: Engine,
     setup: Callable[[], tuple[Assessor, ReadOptions]],
-    quality: QualityOptions,
-    whole: Summary,
-    shown: _Shown,
-) -> Iterator[tuple["_Item", Row]]:
+    how: _How,
+    glances: Callable[[], list[Glance]],
+) -> Iterator[Row]:
     """Assess on an engine, a recording a task."""
     seen: dict[str, Path] = {}
 
     def tasks() -> Iterator[tuple[Any, ...]]:
         for item in items:
             digest = attempt(digest_of, item.path)
-            same = "" if isinstance(digest, Exception) else _same(seen, digest, item.path)
-            yield item, setup, same, whole.glances(), quality, shown
+            before = {} if isinstance(digest, Exception) else {digest: seen.setdefault(digest, item.path)}
+            yield item, setup, how, glances(), before
 
     for (item, *_), future in results(engine, _assess_item, tasks(), ordered=True):
         error = future.exception()
-        yield item, _failed(item, error) if isinstance(error, Exception) else future.result()
+        yield _failed(item, error) if isinstance(error, Exception) else future.result()
 
 
 def _assess_item(
     item: "_Item",
     setup: Callable[[], tuple[Assessor, ReadOptions]],
-    same: str,
+    how: _How,
     glances: list[Glance],
-    quality: QualityOptions,
-    shown: _Shown,
+    seen: dict[str, Path],
     *,
     device: int,
 ) -> Row:
     """A task of `_assess_there`: one recording in a process that sees one device."""
-    try:
-        assessor, options = setup()
-        (block,) = _blocks([item], options, 0.0)
-        ((source, assessment),) = _assess_block(block, assessor, quality)
-        return _write_result(source, assessment, same, lambda: glances, shown)
-    except Exception as error:
-        return _failed(item, error)
+    assessor, options = setup()
+    (row,) = _assess([item], assessor, options, how, lambda: glances, seen)
+    return row
 
 
 def _same(seen: dict[str, Path], digest: str, path: Path) -> str:
@@ -349,30 +352,19 @@ def _blocks(items: Iterable[_Item], options: ReadOptions, seconds: float) -> Ite
         yield block
 
 
-def _assess_block(
-    block: Sequence[_Source], assessor: Assessor, quality: QualityOptions
-) -> Iterator[tuple[_Source, Assessment | Exception]]:
-    """The recordings of a block in order, each with its assessment or what kept it from being assessed."""
-    readable = [(each.recording, each.digest) for each in block if isinstance(each.recording, Recording)]
-    assessed = iter(assessor.assess_many([one for one, _ in readable], [digest for _, digest in readable], quality))
-    for each in block:
-        yield each, each.recording if isinstance(each.recording, Exception) else next(assessed)
-
-
 def _write_result(
     source: _Source,
     assessment: Assessment | Exception,
     same: str,
     glances: Callable[[], list[Glance]],
-    shown: _Shown,
+    how: _How,
 ) -> Row:
     """Write the record and the page of a recording, with earlier visits of the infant, and give its row."""
     if isinstance(assessment, Exception):
         raise assessment
     item = source.item
     record = assessment.to_dict()
-    overwrite, film_options, describe_visits = shown
-    if not overwrite:
+    if not how.overwrite:
         _refuse_foreign(item.json, record)
     message = "; ".join(filter(None, [item.renamed, same]))
     row = Row.of(item.path.name, record, message, id=item.id, page=item.page.name)
@@ -380,8 +372,8 @@ def _write_result(
     earlier = glance.earlier(glances()) if glance.infant else []
     film = None
     if isinstance(source.recording, Recording) and needs_tracker(item.path):
-        film = film_of(item.path, source.recording, record, item.page, film_options)
-    html = page.to_html(record, assessment.movement, assessment.movement_fps, earlier, film, describe_visits)
+        film = film_of(item.path, source.recording, record, item.page, how.film)
+    html = page.to_html(record, assessment.movement, assessment.movement_fps, earlier, film, how.describe_visits)
     write({item.json: canonical_json(record), item.page: html})
     return row
 

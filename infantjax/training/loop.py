@@ -18,20 +18,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from infantjax import places
+from infantjax.errors import InputError
 from infantjax.files import sha256
 from infantjax.progress import Progress
 from infantjax.settings import Count, check_fields
 from infantjax.training.execution import distributed
 from infantjax.training.execution.compiled import CompiledTraining, init_program
-from infantjax.training.execution.layout import Layout, RunMapping, take_runs, with_sharding
-from infantjax.training.execution.profiling import Profiler
-from infantjax.training.records.loggers import LoggerName, require_loggers
-from infantjax.training.records.logs import Log, peak_memory
+from infantjax.training.execution.layout import Layout, take_runs, with_sharding
+from infantjax.training.records.logs import Log, LoggerName, peak_memory
 from infantjax.training.state import StackResult, Status, TrainState
 from infantjax.training.task import SupervisedTask
 
 if TYPE_CHECKING:
     from infantjax.training.records.checkpoints import CheckpointStore
+
+PROFILED = 3
+"""Epochs in a profile, which grows with every operation."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,10 @@ class TrainOptions:
     """How a training is executed. None of it changes the result, up to rounding.
 
     Attributes:
-        mapping: how runs are mapped on one device.
         devices: to use; None is all devices of all processes.
         save_every: epochs between checkpoints, and between writes of `history.csv`.
         quiet: no progress on stderr.
-        loggers: of what is measured beside `history.csv`, see `loggers`.
+        loggers: of what is measured beside `history.csv`, see `logs`.
         profile: folder for a profile of the first epochs by `jax.profiler`; None makes none.
         on_epoch: called on the host after each epoch with its number and the state of the padded stack, in memory
             that the next epoch may overwrite.
@@ -52,7 +53,6 @@ class TrainOptions:
         ValueError: `save_every` below 1.
     """
 
-    mapping: RunMapping = "auto"
     devices: Sequence[jax.Device] | None = None
     save_every: Count = 1
     quiet: bool = True
@@ -96,7 +96,6 @@ def train(
         InputError: the directory holds another training, is in use, or cannot be written.
     """
     options = options or TrainOptions()
-    require_loggers(options.loggers)
     count = len(jax.tree.leaves(runs)[0])
     setup = {
         "config": asdict(task.config),
@@ -115,15 +114,20 @@ def train(
     before = distributed.device_put_global((layout.pad(drawn), active), per_run)
     data = distributed.device_put_global(data, layout.replicated)
 
-    init_state = compiled.init_state if compiled else init_program(task, layout, options.mapping)
+    init_state = compiled.init_state if compiled else init_program(task, layout)
     shapes = compiled.state if compiled else jax.eval_shape(init_state, before, runs, data)
     with contextlib.ExitStack() as stack:
         quiet = options.quiet or not distributed.is_main_process()
         progress = stack.enter_context(Progress(task.config.epochs, "training", quiet=quiet))
-        recorder = stack.enter_context(_recorder(task, directory, setup, count, options.loggers))
+        store = log = None
+        if directory is not None and distributed.is_main_process():
+            from infantjax.training.records.checkpoints import CheckpointStore
+
+            store = stack.enter_context(CheckpointStore(directory, setup))
+            log = stack.enter_context(Log(directory, count, options.loggers))
 
         # The state: from the newest intact checkpoint, or new.
-        done, restored = recorder.restore(shapes)
+        done, restored = _restore(task, shapes, count, store, log)
         if done:
             progress.log(f"continuing after epoch {done}")
             padded = layout.pad(restored)
@@ -141,15 +145,16 @@ def train(
             size = layout.mesh.size
             progress.log(f"compiling {count} run(s) of {type(task.module).__name__} for {size} device(s)")
             began = time.perf_counter()
-            advance = task.compile(with_sharding(shapes, per_run), runs, data, layout.mesh, options.mapping)
+            advance = task.compile(with_sharding(shapes, per_run), runs, data, layout.mesh)
             progress.log(f"compiled in {time.perf_counter() - began:.1f} s")
 
         # The loop: the host saves, logs, and checks whether all runs have ended.
         running, counts = _running(state), np.asarray(distributed.fetch(runs.train_count))
-        profiler = stack.enter_context(Profiler(options.profile))
+        profile, last_profiled = stack.enter_context(_profiled(options.profile)), done + PROFILED
         while running.any():
             done += 1
-            profiler.begin_epoch()
+            if done > last_profiled:
+                profile.close()
             began, samples = time.perf_counter(), counts[running].sum()
             with jax.transfer_guard("disallow"):
                 state = advance(state, runs, data)
@@ -160,7 +165,15 @@ def train(
             # Unpacked on the host, where a thousand variables are views; on a device each would be a program.
             whole = task.unpack_state(distributed.fetch(state)) if saved or options.on_epoch else None
             if directory is not None:
-                recorder.record(done, whole if saved else None, whole or state, speed)
+                history = whole.history if whole else distributed.fetch(state.history)
+            if store and log:
+                if saved and whole:
+                    # Without the runs that pad the stack: it may be continued on other devices.
+                    store.save(done, take_runs(whole, range(count)))
+                with store.writing():
+                    log.write(done, history, table=saved, speed=speed)
+                if saved:
+                    places.publish_progress(store.directory)
             if whole and options.on_epoch:
                 options.on_epoch(done, whole)
             progress.update(done, task.format_summary(np.asarray(distributed.fetch(state.best_score))[:count]))
@@ -168,60 +181,35 @@ def train(
 
 
 @contextlib.contextmanager
-def _recorder(
-    task: SupervisedTask,
-    directory: str | Path | None,
-    setup: dict[str, Any],
-    count: int,
-    loggers: Sequence[LoggerName],
-) -> Iterator["_Recorder"]:
-    """Open checkpoints and logs below a directory; only the main process does."""
-    if directory is None or not distributed.is_main_process():
-        yield _Recorder(task, count)
-        return
-    from infantjax.training.records.checkpoints import CheckpointStore
-
-    with CheckpointStore(directory, setup) as store, Log(directory, count, loggers) as log:
-        yield _Recorder(task, count, store, log)
+def _profiled(folder: Path | None) -> Iterator[contextlib.ExitStack]:
+    """Profile until what is given is closed."""
+    with contextlib.ExitStack() as profile:
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                what = f"cannot be written ({error.strerror})"
+                raise InputError(folder, what, "give another folder by --profile") from None
+            profile.enter_context(jax.profiler.trace(folder))
+        yield profile
 
 
-@dataclass(frozen=True)
-class _Recorder:
-    """Checkpoints and logs of a training; without a store it records nothing."""
-
-    task: SupervisedTask
-    count: int
-    store: "CheckpointStore | None" = None
-    log: "Log | None" = None
-
-    def restore(self, shapes: TrainState) -> tuple[int, TrainState]:
-        """Epoch and state of the newest intact checkpoint, on every process; epoch 0 where there is none."""
-        wanted = jax.tree.map(
-            lambda s: jax.ShapeDtypeStruct((self.count, *s.shape[1:]), s.dtype),
-            jax.eval_shape(self.task.unpack_state, shapes),
-        )
-        found = self.store.restore(wanted) if self.store else None
-        if found is not None and self.store and self.log:
-            with self.store.writing():
-                self.log.write(found[0], found[1].history)
-        epoch = int(distributed.broadcast_from_host0(np.int32(found[0] if found else 0)))
-        if not epoch:
-            return 0, wanted
-        state = found[1] if found else jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), wanted)
-        return epoch, distributed.broadcast_from_host0(state)
-
-    def record(self, epoch: int, saved: TrainState | None, state: TrainState, speed: Mapping[str, float]) -> None:
-        """Write the history and the speed, and a checkpoint if there is a state to save."""
-        history = distributed.fetch(state.history)
-        if self.store is None or self.log is None:
-            return
-        if saved is not None:
-            # Without the runs that pad the stack: it may be continued on other devices.
-            self.store.save(epoch, take_runs(saved, range(self.count)))
-        with self.store.writing():
-            self.log.write(epoch, history, table=saved is not None, speed=speed)
-        if saved is not None:
-            places.publish_progress(self.store.directory)
+def _restore(
+    task: SupervisedTask, shapes: TrainState, count: int, store: "CheckpointStore | None", log: Log | None
+) -> tuple[int, TrainState]:
+    """Epoch and state of the newest intact checkpoint, on every process; epoch 0 where there is none."""
+    wanted = jax.tree.map(
+        lambda s: jax.ShapeDtypeStruct((count, *s.shape[1:]), s.dtype), jax.eval_shape(task.unpack_state, shapes)
+    )
+    found = store.restore(wanted) if store else None
+    if found is not None and store and log:
+        with store.writing():
+            log.write(found[0], found[1].history)
+    epoch = int(distributed.broadcast_from_host0(np.int32(found[0] if found else 0)))
+    if not epoch:
+        return 0, wanted
+    state = found[1] if found else jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), wanted)
+    return epoch, distributed.broadcast_from_host0(state)
 
 
 def digest_of(tree: Any) -> str:

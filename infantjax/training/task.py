@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import flax.linen as nn
 import jax
@@ -24,23 +24,11 @@ from jaxtyping import Array
 
 from infantjax.nn.initializers import Initialization
 from infantjax.training.cohorts.fine_tuning import trainable_mask
-from infantjax.training.execution.layout import RunMapping, compiler_options, map_runs
+from infantjax.training.execution.layout import compiler_options, map_runs
 from infantjax.training.execution.packing import Packing, Vectors
 from infantjax.training.optimizers import Elementwise
 from infantjax.training.splits import Split
 from infantjax.training.state import IndexSets, Status, TrainState
-
-
-class Config(Protocol):
-    """Fields of a task's configuration that the loop reads; a task without own batches also reads `batch_size`."""
-
-    @property
-    def epochs(self) -> int:
-        """Passes over the training samples."""
-
-    @property
-    def seed(self) -> int:
-        """Root of all random numbers."""
 
 
 class EpochResult(NamedTuple):
@@ -100,7 +88,8 @@ class SupervisedTask(ABC):
 
     Attributes:
         module: network with `init(key, x)` and `apply(variables, x, train=...)`.
-        config: the same for all runs, see `Config`.
+        config: the same for all runs; the loop reads `epochs`, `seed`, the root of all random numbers, and without own
+            batches `batch_size`.
         input_shape: of the network's input, for a batch of one.
         trainable: patterns of the parameters that are trained; empty trains all. See `fine_tuning.trainable_mask`.
         transform: optax transformation in place of `optimizer`; None takes that.
@@ -486,7 +475,7 @@ class SupervisedTask(ABC):
 
     # --- the whole stack -------------------------------------------------------------------------------------------
 
-    def trace_epoch(self, state: TrainState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping) -> Traced:
+    def trace_epoch(self, state: TrainState, runs: Any, data: Any, mesh: Mesh) -> Traced:
         """Trace an epoch of the whole stack; its program donates the state.
 
         Args:
@@ -494,15 +483,14 @@ class SupervisedTask(ABC):
             runs: likewise, or arrays.
             data: likewise, or arrays.
             mesh: of the devices.
-            mapping: of the runs on one device.
         """
-        return jax.jit(map_runs(self.epoch, mesh, mapping), donate_argnums=0).trace(state, runs, data)
+        return jax.jit(map_runs(self.epoch, mesh), donate_argnums=0).trace(state, runs, data)
 
     def compile(
-        self, state: TrainState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping
+        self, state: TrainState, runs: Any, data: Any, mesh: Mesh
     ) -> Callable[[TrainState, Any, Any], TrainState]:
         """Compile `trace_epoch`, for runs and data that are on the devices."""
-        traced = self.trace_epoch(state, runs, data, mesh, mapping)
+        traced = self.trace_epoch(state, runs, data, mesh)
         return traced.lower().compile(compiler_options=compiler_options(mesh))
 
 

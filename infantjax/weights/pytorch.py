@@ -5,13 +5,14 @@ A state dict may also come as `.npz`. In a checkpoint of a training, which holds
 weights, these become inert placeholders and are left out.
 """
 
+import contextlib
 import io
 import os
 import pickle
 import pickletools
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -44,19 +45,13 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: not such a file, damaged, too large, or it holds anything but arrays.
     """
-    path = _require_file(path)
-    try:
-        with path.open("rb") as stream:
-            if stream.read(4) == b"PK\x03\x04":
-                with open_archive(path) as archive:
-                    if not all(name.endswith(".npy") for name in archive.namelist()):
-                        return _read_torch_zip(path, archive)
+    with _readable(path, "weights file", "give a .npz or .pth state dict") as path:
+        if zipfile.is_zipfile(path):
+            with open_archive(path) as archive:
+                npz = all(name.endswith(".npy") for name in archive.namelist())
+            if npz:
                 return read_npz(path)
-            stream.seek(0)
-            return _tensors(*_open_torch_legacy(path, stream, _StateUnpickler))
-    except DAMAGE as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise InputError(path, f"is not a readable weights file ({reason})", "give a .npz or .pth state dict") from None
+        return _read_torch(path, _StateUnpickler, _tensors)
 
 
 def read_checkpoint(path: str | Path, keys: Sequence[str]) -> dict[str, Any]:
@@ -72,16 +67,25 @@ def read_checkpoint(path: str | Path, keys: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: not such a file, damaged, or too large.
     """
+
+    def entries(tree: Any, storages: Storages) -> dict[str, Any]:
+        if not isinstance(tree, Mapping):
+            raise ValueError("it holds no dictionary")
+        return {key: _plain(tree[key], storages) for key in keys if key in tree}
+
+    with _readable(path, "checkpoint", "download it again") as path:
+        return _read_torch(path, _CheckpointUnpickler, entries)
+
+
+@contextlib.contextmanager
+def _readable(path: str | Path, what: str, remedy: str) -> Iterator[Path]:
+    """A file whose size is allowed; damage becomes one line."""
     path = _require_file(path)
     try:
-        if zipfile.is_zipfile(path):
-            with open_archive(path) as archive:
-                return _entries(*_open_torch_zip(path, archive, _CheckpointUnpickler), keys)
-        with path.open("rb") as stream:
-            return _entries(*_open_torch_legacy(path, stream, _CheckpointUnpickler), keys)
+        yield path
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise InputError(path, f"is not a readable checkpoint ({reason})", "download it again") from None
+        raise InputError(path, f"is not a readable {what} ({reason})", remedy) from None
 
 
 def _require_file(path: str | Path) -> Path:
@@ -234,12 +238,6 @@ def _tensors(tree: Any, storages: Storages) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _entries(tree: Any, storages: Storages, keys: Sequence[str]) -> dict[str, Any]:
-    if not isinstance(tree, Mapping):
-        raise ValueError("it holds no dictionary")
-    return {key: _plain(tree[key], storages) for key in keys if key in tree}
-
-
 def _plain(tree: Any, storages: Storages) -> Any:
     """Nested dictionaries of arrays and plain values."""
     if isinstance(tree, _Placeholder) or not isinstance(tree, Mapping):
@@ -254,8 +252,15 @@ def _plain(tree: Any, storages: Storages) -> Any:
     return others | _tensors(tensors, storages)
 
 
-def _read_torch_zip(path: Path, archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
-    return _tensors(*_open_torch_zip(path, archive, _StateUnpickler))
+def _read_torch(
+    path: Path, unpickler: type[_StateUnpickler], convert: Callable[[Any, Storages], dict[str, Any]]
+) -> dict[str, Any]:
+    """What a file of PyTorch holds, new or old, converted while it is open."""
+    if zipfile.is_zipfile(path):
+        with open_archive(path) as archive:
+            return convert(*_open_torch_zip(path, archive, unpickler))
+    with path.open("rb") as stream:
+        return convert(*_open_torch_legacy(path, stream, unpickler))
 
 
 def _open_torch_zip(path: Path, archive: zipfile.ZipFile, unpickler: type[_StateUnpickler]) -> tuple[Any, Storages]:

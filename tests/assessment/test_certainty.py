@@ -26,11 +26,6 @@ def test_of_seventy_networks_the_published_numbers_give_the_colors(positive, col
     assert certainty.level(float(np.median(risks)), risks, 0.5) == color
 
 
-def test_a_quarter_of_the_networks_is_uncertain_on_both_sides():
-    assert certainty.level(0.1, np.array([0.9, 0.1, 0.1, 0.1]), 0.5) == "yellow"
-    assert certainty.level(0.9, np.array([0.9, 0.9, 0.9, 0.1]), 0.5) == "orange"
-
-
 def test_a_risk_on_the_threshold_is_cp_as_released_and_not_in_the_paper():
     assert certainty.predicts_cp(0.5, 0.5, "quartile")
     assert not certainty.predicts_cp(0.5, 0.5, "fraction")

@@ -162,10 +162,6 @@ def test_to_force_without_a_gate_is_refused():
         QualityOptions(quality=False, force=True)
 
 
-def test_the_gate_is_in_the_provenance(assessor, clean):
-    assert assessor.assess(clean).provenance["quality"] == {"quality": True, "force": False, "repair": False}
-
-
 @pytest.mark.slow  # compiles the bundled ensemble
 def test_exchanged_sides_turn_no_certain_answer_into_its_opposite():
     infant = simulate(0, InfantConfig(duration=60.0, fidgety=0.0))

@@ -86,10 +86,6 @@ def test_the_first_run_equals_a_plain_loop_of_optax():
         np.testing.assert_allclose(found[0], expected, atol=1e-6)
 
 
-def kernels_only(params):
-    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
-
-
 def by_layer(params):
     return jax.tree_util.tree_map_with_path(lambda path, _: "first" if path[0].key == "Dense_0" else "others", params)
 
@@ -119,16 +115,6 @@ def test_optax_sees_the_tree_of_parameters(optimizer, moved):
         if not np.array_equal(layer["kernel"], begun["params"][name]["kernel"])
     }
     assert changed == ({"Dense_0", "Dense_1"} if moved is None else moved)
-
-
-def test_a_masked_weight_decay_decays_kernels_and_no_bias():
-    """The loss is zero: nothing but the decay moves a weight."""
-    begun = jax.tree.map(lambda leaf: np.ones((1, *leaf.shape), np.float32), Net().init(jax.random.key(0), X[:1]))
-    still = Task(Net(), lambda logits, _: 0 * logits.sum(-1), epochs=1, batch_size=8)
-    result = run(still, optax.adamw(0.1, weight_decay=0.5, mask=kernels_only), init=begun)
-    for layer in result.variables["params"].values():
-        np.testing.assert_allclose(layer["kernel"], 0.95**4, rtol=1e-6)
-        np.testing.assert_array_equal(layer["bias"], 1)
 
 
 class NnxNet(nnx.Module):

@@ -20,8 +20,8 @@ from infantjax.training.task import permutation
 DEVICES = jax.devices()[:1]
 
 
-def options(mapping="map", **others) -> TrainOptions:
-    return TrainOptions(mapping=mapping, devices=DEVICES, **others)
+def options(**others) -> TrainOptions:
+    return TrainOptions(devices=DEVICES, **others)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_a_stack_of_seven_equals_seven_separate_runs_bit_for_bit(toy, stacked):
     for run, split in enumerate(toy.toy_splits()):
         size = len(split.validation)
         if size not in programs:
-            traced = trace(toy.toy_task(), toy.toy_runs([split]), toy.toy_data(), mapping="map", devices=DEVICES)
+            traced = trace(toy.toy_task(), toy.toy_runs([split]), toy.toy_data(), devices=DEVICES)
             programs[size] = traced.compile()
         alone = toy.toy_train([split], run_ids=[run], options=options(), compiled=programs[size])
         assert_run_equals(stacked[0], run, alone, 0)
@@ -61,17 +61,19 @@ import jax, numpy as np
 spec = importlib.util.spec_from_file_location("toy", sys.argv[1])
 toy = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(toy)
+from infantjax.training.execution import layout
 from infantjax.training.execution.compiled import trace
 from infantjax.training.loop import TrainOptions
 assert jax.local_device_count() == 8
 name, splits, ready = sys.argv[2], toy.toy_splits(), None
 devices = {"map": jax.devices(), "vmap": jax.devices()[:4], "last": jax.devices()[-1:]}[name]
-mapping = "vmap" if name == "vmap" else "map"
+if name == "vmap":
+    layout.ONE_BY_ONE = ()
 if name == "last":
-    ready = trace(toy.toy_task(), toy.toy_runs(splits), toy.toy_data(), mapping=mapping, devices=devices).compile()
+    ready = trace(toy.toy_task(), toy.toy_runs(splits), toy.toy_data(), devices=devices).compile()
     placed = ready.epoch.output_shardings
     assert {device for sharding in jax.tree.leaves(placed) for device in sharding.device_set} == set(devices)
-result = toy.toy_train(splits, options=TrainOptions(mapping, devices), compiled=ready)
+result = toy.toy_train(splits, options=TrainOptions(devices), compiled=ready)
 found = (result.variables, result.best_epoch, result.best_score, result.last_epoch, result.history)
 np.savez(sys.argv[3], *jax.tree.leaves(found), result.outputs)
 """
@@ -188,7 +190,7 @@ def test_an_epoch_may_not_move_data_between_host_and_device(toy, monkeypatch):
 
 def test_a_training_that_was_compiled_ahead_gives_the_same_and_traces_nothing(toy, stacked):
     splits = toy.toy_splits()
-    programs = trace(toy.toy_task(), toy.toy_runs(splits), toy.toy_data(), mapping="map", devices=DEVICES).compile()
+    programs = trace(toy.toy_task(), toy.toy_runs(splits), toy.toy_data(), devices=DEVICES).compile()
     traces = len(toy.TRACES)
     result = toy.toy_train(splits, options=options(), compiled=programs)
     assert len(toy.TRACES) == traces + 1  # for the shapes of the variables
@@ -203,8 +205,3 @@ def test_evaluation_is_traced_once_and_an_epoch_asks_the_host_nothing(toy):
     text = traced.compile().epoch.as_text()
     assert re.search(r" while\(", text)
     assert not re.search(r" (infeed|outfeed|send|recv)\(|callback", text)
-
-
-def test_options_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="save_every must be at least 1, got 0"):
-        TrainOptions(save_every=0)

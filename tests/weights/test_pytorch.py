@@ -289,13 +289,6 @@ def test_attributes_of_a_dictionary_are_passed_over(tmp_path):
     assert list(read_state(tmp_path / "a.pth")) == ["w"]
 
 
-def test_a_description_longer_than_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(pytorch, "_MAX_PICKLE_BYTES", 1000)
-    many = {f"w{i}": _Rebuild("0", 0, (6,), (1,)) for i in range(100)}
-    write_raw_zip(tmp_path / "a.pth", torch_pickle(many), DATA)
-    refused(read_state, tmp_path / "a.pth", message="is not a readable weights file")
-
-
 def test_tensors_that_would_take_more_than_the_limit_are_refused_before_memory_is_asked_for(tmp_path, monkeypatch):
     write_raw_zip(tmp_path / "one.pth", torch_pickle({"w": _Rebuild("0", 0, (10**6, 10**6), (0, 0))}), DATA)
     refused(read_state, tmp_path / "one.pth", message="its tensors would take more than")

@@ -12,7 +12,7 @@ from infantjax.cli.options.methods import DEFAULT, MethodName, value_of
 from infantjax.errors import InputError
 from infantjax.methods import registry
 from infantjax.settings import Seed
-from infantjax.training.records.loggers import LoggerName
+from infantjax.training.records.logs import LoggerName
 
 if TYPE_CHECKING:
     from infantjax.recording.cohort import Cohort
@@ -23,18 +23,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LogOptions:
-    """Records that are written while a network trains."""
+    """What is written while a network trains."""
 
+    save_every: int = 1
+    """Epochs between checkpoints."""
     log: Annotated[tuple[LoggerName, ...], arg(metavar="NAME")] = ("tensorboard",)
-    """Where the metrics of each epoch go: tensorboard, jsonl (log.jsonl), wandb, mlflow. The last two stay on this
-    machine unless WANDB_MODE or MLFLOW_TRACKING_URI say otherwise."""
+    """Where the metrics of each epoch go: tensorboard, jsonl (log.jsonl)."""
     profile: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder for a profile of the first three epochs, for TensorBoard or Perfetto."""
 
-    @property
-    def given(self) -> dict[str, Any]:
-        """As arguments of `TrainOptions`."""
-        return {"loggers": self.log, "profile": self.profile}
+    def train_options(self, quiet: bool) -> "TrainOptions":
+        """As options of a training."""
+        from infantjax.training.loop import TrainOptions
+
+        return TrainOptions(save_every=self.save_every, quiet=quiet, loggers=self.log, profile=self.profile)
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,6 @@ class TrainCommand(common.Command):
     """Ensemble of other infants whose weights to start from: its folder, or `bundled`."""
     trainable: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="GLOB")] = ()
     """With `--init`: train these parameters alone, such as `classifier`; may be repeated."""
-    save_every: int = 1
-    """Epochs between checkpoints."""
     logs: Annotated[LogOptions, common.FLAT] = LogOptions()
     distributed: common.Distributed = None
     """Train in several processes; auto on Slurm and TPU pods."""
@@ -83,7 +83,6 @@ class TrainCommand(common.Command):
         from infantjax.report.training import PAGE, training_html
         from infantjax.training.cohorts.crossval import RECORD, WRITTEN, format_summary
         from infantjax.training.execution.distributed import is_main_process
-        from infantjax.training.loop import TrainOptions
 
         refuse_inputs((self.output / name for name in (*WRITTEN, PAGE, common.QUALITY)), self.tables)
         common.prepare_process(self.distributed)
@@ -94,9 +93,7 @@ class TrainCommand(common.Command):
                 given["annotated"] = read_annotated(self.annotated, fps=self.files.fps, format=self.files.format)
             if (start := self.start()) is not None:
                 given["start"] = start
-            ensemble = self.train(
-                cohort, TrainOptions(save_every=self.save_every, quiet=self.quiet, **self.logs.given), **given
-            )
+            ensemble = self.train(cohort, self.logs.train_options(self.quiet), **given)
         if is_main_process():
             common.write_quality(self.output, quality)
             if (self.output / RECORD).is_file():

@@ -34,8 +34,6 @@ class TrainDepth(common.Command):
     """Format of the annotations; found from their content if not given."""
     image_dir: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder of the images, where they are not beside the annotations."""
-    save_every: int = 1
-    """Epochs between checkpoints."""
     logs: Annotated[LogOptions, common.FLAT] = LogOptions()
     distributed: common.Distributed = None
     """Train in several processes; auto on Slurm and TPU pods."""
@@ -49,14 +47,12 @@ class TrainDepth(common.Command):
     def run(self) -> int:
         """Train."""
         from infantjax.pose.annotations import read_annotations
-        from infantjax.training.loop import TrainOptions
 
         common.prepare_process(self.distributed)
         with common.checked():
             annotations = read_annotations(self.annotations, self.skeleton, self.format, image_dir=self.image_dir)
             common.note(annotations.problems)
-            options = TrainOptions(save_every=self.save_every, quiet=self.quiet, **self.logs.given)
-            info = self.settings.train(annotations, self.output, options).info
+            info = self.settings.train(annotations, self.output, self.logs.train_options(self.quiet)).info
         for name, ending in zip(("detection", "regression"), info.extra["endings"]):
             print(f"{name}: {ending}")
         print(info.extra["tested"])

@@ -46,8 +46,6 @@ class TrainPose(common.Command):
     """Fraction of the images that select the best epoch, up to 0.5."""
     prefetch: Annotated[int | None, arg(metavar="STEPS")] = None
     """Load the images of this many steps at a time, where not all fit on the device."""
-    save_every: int = 1
-    """Epochs between checkpoints."""
     logs: Annotated[LogOptions, common.FLAT] = LogOptions()
     distributed: common.Distributed = None
     """Train in several processes; auto on Slurm and TPU pods."""
@@ -64,7 +62,6 @@ class TrainPose(common.Command):
         from infantjax.pose import load_pose_network
         from infantjax.pose.annotations import read_annotations
         from infantjax.pose.training.training import CropConfig, train_pose
-        from infantjax.training.loop import TrainOptions
 
         common.prepare_process(self.distributed)
         with common.checked():
@@ -80,7 +77,7 @@ class TrainPose(common.Command):
                 crop=CropConfig(self.image_size, not self.no_crop),
                 validation=self.validation,
                 prefetch=self.prefetch,
-                options=TrainOptions(save_every=self.save_every, quiet=self.quiet, **self.logs.given),
+                options=self.logs.train_options(self.quiet),
             )
         ended = f"{trained.status.name.lower()} after {trained.last_epoch} of {self.training.epochs} epochs"
         error = 100 * trained.mean_error

@@ -20,7 +20,7 @@ from infantjax.devices import for_platform, platform_of
 from infantjax.errors import MissingExtraError
 from infantjax.pose.training.task import Batch, ImageData, PoseTask
 from infantjax.training.execution import distributed
-from infantjax.training.execution.layout import RunMapping, compiler_options
+from infantjax.training.execution.layout import compiler_options
 from infantjax.training.splits import Split
 from infantjax.training.state import Run, TrainState
 from infantjax.training.task import Carry, EpochPlan, EpochResult
@@ -99,7 +99,7 @@ class StreamedPoseTask(PoseTask):
         return cls(**given, stream=Stream(data, splits[0], steps))
 
     def compile(
-        self, state: TrainState, runs: Run, data: ImageData, mesh: Mesh, mapping: RunMapping
+        self, state: TrainState, runs: Run, data: ImageData, mesh: Mesh
     ) -> Callable[[TrainState, Run, ImageData], TrainState]:
         """The programs of the beginning and end of an epoch, and of a part of its steps and of its validation."""
         assert self.stream is not None

@@ -5,7 +5,7 @@ ended), `out_of_fold.csv` (values of held-out recordings), `history.csv`, `tenso
 again on the folder of an interrupted training, they continue it. A method is anything that is `Trainable`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -160,9 +160,7 @@ def crossval_inputs(
     skip_invalid: bool = False,
 ) -> TrainInputs:
     """Prepare the recordings of a cohort and split them; arguments and errors as of `crossval`."""
-    cohort, prepared = _prepare(method, cohort, strict, skip_invalid)
-    splits = method.splits(cohort, stratify)
-    return TrainInputs(cohort, prepared, splits, _prepare_annotated(method, cohort, annotated, strict))
+    return _inputs(method, cohort, lambda usable: method.splits(usable, stratify), annotated, strict, skip_invalid)
 
 
 def train(
@@ -194,25 +192,33 @@ def train(
         InputError: as `crossval`, or ids that the cohort does not hold.
         ValueError: as `crossval`, or a fraction that is not above 0 and at most a half.
     """
-    cohort, prepared = _prepare(method, cohort, strict, skip_invalid)
-    splits = (single_split(cohort, validation, method.seed),)
-    inputs = TrainInputs(cohort, prepared, splits, _prepare_annotated(method, cohort, annotated, strict))
+
+    def split(usable: Cohort) -> tuple[Split, ...]:
+        return (single_split(usable, validation, method.seed),)
+
+    inputs = _inputs(method, cohort, split, annotated, strict, skip_invalid)
     return train_inputs(method, inputs, directory, options, start).ensemble
 
 
-def _prepare(method: Trainable, cohort: Cohort, strict: bool, skip_invalid: bool) -> tuple[Cohort, list[Any]]:
+def _inputs(
+    method: Trainable,
+    cohort: Cohort,
+    split: Callable[[Cohort], tuple[Split, ...]],
+    annotated: Sequence[Recording],
+    strict: bool,
+    skip_invalid: bool,
+) -> TrainInputs:
+    """Prepare recordings, and split those that can be used."""
     if cohort.score_range != method.score_range:
         raise ValueError(
             f"{method.name} learns from outcomes on {method.score_range or '0 and 1'}, got {cohort.score_range}"
         )
-    return cohort.map(lambda recording: method.prepare(recording, strict), skip_invalid)
-
-
-def _prepare_annotated(method: Trainable, cohort: Cohort, annotated: Sequence[Recording], strict: bool) -> list[Any]:
-    prepared = [method.prepare_annotated(recording, strict) for recording in annotated]
+    cohort, prepared = cohort.map(lambda recording: method.prepare(recording, strict), skip_invalid)
+    splits = split(cohort)
+    of_others = [method.prepare_annotated(recording, strict) for recording in annotated]
     if both := {recording.name for recording in annotated} & set(cohort.names):
         raise InputError("annotated", f'"{min(both)}" is also in the cohort', "annotate other infants")
-    return prepared
+    return TrainInputs(cohort, prepared, splits, of_others)
 
 
 def train_inputs(

@@ -131,7 +131,7 @@ def window_runs(data: CohortData, splits: Sequence[Split], config: Any) -> Run:
     Args:
         data: the cohort.
         splits: recordings of each run.
-        config: samples per recording and batch size.
+        config: see `BinaryWindowTask`.
 
     Raises:
         ValueError: no splits, a split that names a recording that does not exist or has no
@@ -172,14 +172,10 @@ class BinaryWindowTask(SupervisedTask):
     """Two classes from windows; the best epoch has the highest AUC of the validation recordings.
 
     The network is `apply(variables, x, train=...) -> (logits [batch, 2], aux)`. A method adds `inputs` and the
-    optimizer.
-
-    Attributes:
-        config: beside what the loop reads, `batch_size`, `samples_per_negative`, `positive_ratio`, `roll`, `precision`
-            and `augmentation`, see `methods.ensemble_gcn.config`.
+    optimizer. Of `config` it reads `batch_size`; `samples_per_negative`, the windows of each infant without CP in an
+    epoch, of which one with CP gives `positive_ratio` times as many; `roll`, which repeats shorter recordings up to the
+    length of the longest; `precision` of a training step; and `augmentation`, None for windows as they are.
     """
-
-    config: Any
 
     min_score = 0.0
     """The published rule: the AUC of the best epoch is above 0."""

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jax.stages import Compiled, Traced
 
-from infantjax.training.execution.layout import Layout, RunMapping, compiler_options, map_runs, with_sharding
+from infantjax.training.execution.layout import Layout, compiler_options, map_runs, with_sharding
 from infantjax.training.state import TrainState
 from infantjax.training.task import SupervisedTask
 
@@ -59,7 +59,6 @@ def trace(
     runs: Any,
     data: Any,
     *,
-    mapping: RunMapping = "auto",
     devices: Sequence[jax.Device] | None = None,
 ) -> TracedTraining:
     """Trace the programs of a training, from the arguments of `training.fit`.
@@ -68,7 +67,6 @@ def trace(
         task: that compiles its epoch as one program.
         runs: only shapes matter.
         data: only shapes matter.
-        mapping: of the runs on one device.
         devices: over which the runs are sharded.
     """
     count = len(jax.tree.leaves(runs)[0])
@@ -81,16 +79,16 @@ def trace(
         for name, packing in task.packings.items()
     }
     before = with_sharding((drawn, jax.ShapeDtypeStruct((padded,), np.bool_)), layout.per_run)
-    init_state = init_program(task, layout, mapping).trace(before, runs, data)
+    init_state = init_program(task, layout).trace(before, runs, data)
     state = with_sharding(init_state.out_info, layout.per_run)
-    epoch = task.trace_epoch(state, runs, data, layout.mesh, mapping)
+    epoch = task.trace_epoch(state, runs, data, layout.mesh)
     return TracedTraining(layout.mesh, task, state, init_state, epoch)
 
 
-def init_program(task: SupervisedTask, layout: Layout, mapping: RunMapping) -> Any:
+def init_program(task: SupervisedTask, layout: Layout) -> Any:
     """The jitted program of the state before the first epoch of a whole stack."""
 
     def init_state(before: tuple[dict[str, Any], Any], run: Any, data: Any) -> TrainState:
         return task.init_state(*before, run, data)
 
-    return jax.jit(map_runs(init_state, layout.mesh, mapping), compiler_options=compiler_options(layout.mesh))
+    return jax.jit(map_runs(init_state, layout.mesh), compiler_options=compiler_options(layout.mesh))

@@ -1,7 +1,7 @@
 """How a stack of runs lies on the devices: its run axis is sharded over them, or the batches of every run are."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,9 @@ from infantjax.cache import COMPILER_OPTIONS
 from infantjax.devices import for_platform, platform_of
 from infantjax.training.execution import distributed
 
-RunMapping = Literal["auto", "map", "vmap"]
-"""How runs are mapped on one device: `map` one after the other, `vmap` side by side; `auto` is `map` on a CPU, where a
-vmapped convolution would turn into a slow grouped one, and `vmap` elsewhere."""
+ONE_BY_ONE = ("cpu",)
+"""Platforms whose devices compute their runs one after the other; others compute them side by side, by `vmap`, which on
+a CPU would turn convolutions into slow grouped ones."""
 
 BATCH_AXIS = "batch"
 """Name of the mesh axis over which the batches of a run are sharded."""
@@ -72,19 +72,17 @@ class Layout(NamedTuple):
         return jax.tree.map(lambda leaf: jnp.concatenate([leaf, *[leaf[:1]] * n]) if n else leaf, runs)
 
 
-def map_runs(function: Callable, mesh: Mesh, mapping: RunMapping = "auto") -> Callable:
+def map_runs(function: Callable, mesh: Mesh) -> Callable:
     """Map `function(run_arguments, run, data)` over the run axis of its first two arguments, on every device of a mesh.
 
     Args:
         function: of one run.
         mesh: see `Layout`.
-        mapping: on one device.
     """
     platform = platform_of(mesh)
-    vmapped = mapping == "vmap" or (mapping == "auto" and platform != "cpu")
 
     def on_device(state: Any, run: Any, data: Any) -> Any:
-        if vmapped:
+        if platform not in ONE_BY_ONE:
             return jax.vmap(function, in_axes=(0, 0, None))(state, run, data)
         return lax.map(lambda one: function(*one, data), (state, run))
 

@@ -71,20 +71,6 @@ def test_centers_and_subtypes_are_spread_over_the_folds(published, column):
     assert spread[0] < spread[1]
 
 
-def test_nobody_is_held_out_if_not_wanted(published):
-    assert set(assign_folds(published, test_fraction=0)) == set(range(1, 8))
-
-
-def test_groups_stay_together():
-    groups = tuple(f"g{row // 2}" for row in range(48))
-    fold_of = assign_folds(cohort_of([row // 2 % 2 for row in range(48)], groups), 3)
-    assert len({*zip(groups, fold_of)}) == 24
-
-
-def test_the_same_seed_deals_the_same(published):
-    assert assign_folds(published, seed=3) == assign_folds(published, seed=3) != assign_folds(published, seed=4)
-
-
 def test_the_summary_tells_what_each_part_holds():
     cohort = cohort_of([1, 0, 1, 0, 1, 0], center=["a", "a", "b", "b", "b", ""])
     assert folds_summary(cohort, (1, 1, 2, 2, 0, 0), ("center",)) == [
@@ -115,15 +101,11 @@ def test_given_folds_that_cannot_be_used_are_told_in_one_line(outcomes, fold, gr
         cohort_splits(cohort_of(outcomes, groups, fold=fold), "fold", (), 1)
 
 
-def test_what_is_given_is_not_stratified():
+@pytest.mark.parametrize("folds", ["fold", "infant"])
+def test_what_is_given_is_not_stratified(folds):
     cohort = cohort_of([1, 0, 1, 0], fold=["1", "1", "2", "2"], center=["a"] * 4)
     with pytest.raises(ValueError, match="nothing is left to stratify"):
-        cohort_splits(cohort, "fold", ("center",), 1)
-
-
-def test_a_column_that_nobody_has_is_named():
-    with pytest.raises(ValueError, match='no recording has a column "part"'):
-        cohort_splits(cohort_of([1, 0]), "part", (), 1)
+        cohort_splits(cohort, folds, ("center",))
 
 
 # --- single splits ---------------------------------------------------------------------------------------------------
@@ -255,8 +237,3 @@ def test_each_infant_is_left_out_with_all_of_its_recordings():
 def test_infants_that_cannot_be_left_out_are_told(outcomes, groups, message):
     with pytest.raises(InputError, match=message):
         cohort_splits(cohort_of(outcomes, groups), "infant")
-
-
-def test_nothing_is_balanced_where_each_infant_is_a_fold():
-    with pytest.raises(ValueError, match="each infant is a fold of its own"):
-        cohort_splits(cohort_of([0, 1], center=("A", "B")), "infant", ["center"])

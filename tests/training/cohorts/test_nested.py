@@ -87,16 +87,6 @@ def test_figures_are_those_of_a_loop_over_the_folds():
     )
 
 
-def test_nothing_of_a_fold_chooses_for_it():
-    cohort, splits, rng = cohort_of(np.arange(40) % 2), folds(40, 4), np.random.default_rng(2)
-    risks = rng.uniform(size=(20, 40))
-    before = nested_selection(cohort, splits, *curves_of(cohort, splits, risks)[::-1])
-    risks[:, list(splits[1].validation)] = rng.uniform(size=(20, 10))
-    after = nested_selection(cohort, splits, *curves_of(cohort, splits, risks)[::-1])
-    assert before.epochs[1] == after.epochs[1]
-    assert before.epochs != after.epochs
-
-
 def test_one_infant_with_the_outcome_has_no_threshold_from_the_others():
     cohort = cohort_of([0, 0, 0, 1, 0, 0])
     held_out = [HeldOut(row, row, risk) for row, risk in enumerate([0.1, 0.2, 0.3, 0.6, 0.4, 0.7])]

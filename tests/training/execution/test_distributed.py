@@ -30,7 +30,7 @@ jax.distributed.initialize(address, 2, number, initialization_timeout=60, heartb
 assert (len(jax.devices()), len(jax.local_devices())) == (4, 2)
 assert agree({"number": number, "text": "a" * (3 + 8 * number)}) == {"number": 0, "text": "aaa"}
 config = replace(toy.CONFIG, epochs=epochs)
-result = toy.toy_train(toy.toy_splits(3), config, directory=folder, options=TrainOptions("map"))
+result = toy.toy_train(toy.toy_splits(3), config, directory=folder, options=TrainOptions())
 np.savez(f"{folder}/result-{number}.npz", *jax.tree.leaves((result.variables, result.best_score, result.history)))
 """
 
@@ -54,9 +54,10 @@ def two_processes(toy, folder: Path, epochs: int) -> None:
     assert [process.returncode for process in started] == [0, 0], "\n".join(said)
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives_and_one_continues_their_folder(toy, tmp_path):
     two_processes(toy, tmp_path, toy.CONFIG.epochs)
-    options = TrainOptions("map", devices=jax.devices()[:1])
+    options = TrainOptions(devices=jax.devices()[:1])
     one = toy.toy_train(toy.toy_splits(3), options=options)
     expected = jax.tree.leaves((one.variables, one.best_score, one.history))
     with np.load(tmp_path / "result-0.npz") as first, np.load(tmp_path / "result-1.npz") as second:

@@ -44,7 +44,7 @@ def quiet_orbax(frozen):
 @pytest.fixture(scope="module")
 def program(toy):
     """The programs of both runs, which trainings of the same settings share."""
-    return trace(toy.toy_task(), toy.toy_runs(toy.toy_splits(RUNS)), toy.toy_data(), mapping="map").compile()
+    return trace(toy.toy_task(), toy.toy_runs(toy.toy_splits(RUNS)), toy.toy_data()).compile()
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def run(toy, program):
 
     def run(directory=None, config=None, on_epoch=None, **options):
         options.setdefault("description", {"name": "toy"})
-        how = TrainOptions("map", on_epoch=on_epoch)
+        how = TrainOptions(on_epoch=on_epoch)
         config, compiled = config or toy.CONFIG, program if config is None else None
         splits = toy.toy_splits(RUNS)
         return toy.toy_train(splits, config, directory=directory, options=how, compiled=compiled, **options)
@@ -273,7 +273,7 @@ if limit:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     pause = lambda epoch, _: epoch == 2 and resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
-    options = TrainOptions("map", on_epoch=pause)
+    options = TrainOptions(on_epoch=pause)
     result = toy.toy_train(toy.toy_splits(2), replace(toy.CONFIG, epochs=epochs), directory=directory, options=options)
 except InputError as error:
     sys.exit(str(error))
@@ -413,7 +413,7 @@ def test_an_epoch_of_which_a_part_was_published_gives_way_to_the_one_before(run,
 
 
 def test_loggers_get_the_learning_rate_and_the_speed_and_history_does_not(toy, program, tmp_path):
-    options = TrainOptions("map", loggers=("jsonl",), profile=tmp_path / "profile")
+    options = TrainOptions(loggers=("jsonl",), profile=tmp_path / "profile")
     result = toy.toy_train(toy.toy_splits(RUNS), directory=tmp_path / "run", options=options, compiled=program)
     found = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [(line["run"], line["epoch"]) for line in found] == [(r, e) for e in range(1, 5) for r in range(RUNS)]
