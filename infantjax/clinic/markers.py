@@ -6,10 +6,10 @@ Source: the workshop paper of the SMA CNN, whose infants wore colored tape under
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 
 from infantjax.errors import InputError
 from infantjax.pose.estimation.track import at_constant_rate, plausible_rate
@@ -53,8 +53,13 @@ class MarkerSettings:
         check_fields(self)
 
 
-Intrinsics = tuple[float, float, float, float]
-"""Of a pinhole camera, pixels: focal lengths in x and y, and the middle of the image."""
+class Intrinsics(NamedTuple):
+    """Of a pinhole camera, pixels: focal lengths and the middle of the image."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
 
 
 def record_markers(
@@ -123,8 +128,8 @@ def record_markers(
 
 def to_space(tracks: Float[np.ndarray, "*time 3"], camera: Intrinsics) -> Float[np.ndarray, "*time 3"]:
     """Pixels and depth as places in space: x right, y down, z away from the camera, in the unit of the depth."""
-    focal, middle, depth = np.array(camera[:2]), np.array(camera[2:]), tracks[..., 2:]
-    return np.concatenate([(tracks[..., :2] - middle) * depth / focal, depth], -1)
+    x, y, depth = np.moveaxis(tracks, -1, 0)
+    return np.stack([(x - camera.cx) * depth / camera.fx, (y - camera.cy) * depth / camera.fy, depth], -1)
 
 
 def to_body_axes(points: Float[np.ndarray, "*time axis"], head: Head) -> Float[np.ndarray, "*time axis"]:
@@ -139,7 +144,7 @@ def to_body_axes(points: Float[np.ndarray, "*time axis"], head: Head) -> Float[n
 
 
 def track_markers(
-    frames: Iterable[UInt8[np.ndarray, "height width 3"]],
+    frames: Iterable[Shaped[np.ndarray, "height width 3"]],
     clicks: Sequence[tuple[float, float]],
     *,
     depths: Iterable[Float[np.ndarray, "height width"]] | None = None,
@@ -194,7 +199,7 @@ def _clicked(frame: np.ndarray, place: np.ndarray, settings: MarkerSettings) -> 
     column, line = np.rint(place).astype(int)
     if not (0 <= line < frame.shape[0] and 0 <= column < frame.shape[1]):
         raise ValueError(f"click ({place[0]:g}, {place[1]:g}) lies outside of the frame of {frame.shape[1::-1]}")
-    hue, saturation, value = hsv(frame[line : line + 1, column : column + 1])[0, 0]
+    hue, saturation, value = hsv(frame[line, column])
     if saturation < settings.saturation or value < settings.value:
         raise ValueError(f"the pixel at click ({place[0]:g}, {place[1]:g}) is too gray or dark to be a marker")
     return float(hue)
@@ -232,8 +237,17 @@ def _depth(depth: np.ndarray, blob: np.ndarray) -> float:
     return float(np.median(values[values > 0])) if (values > 0).any() else np.nan
 
 
-def hsv(rgb: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width 3"]:
-    """Hue in degrees, 0 for gray, saturation and value in 0..1, of an image, in 255 steps each."""
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(np.ascontiguousarray(rgb)).convert("HSV")) / 255 * (360, 1, 1)
+def hsv(rgb: Shaped[np.ndarray, "*pixel 3"]) -> Float[np.ndarray, "*pixel 3"]:
+    """Hue in degrees, 0 for gray, saturation and value in 0..1, of colors in 0..255."""
+    rgb = np.asarray(rgb, np.float64) / 255
+    most, least = rgb.max(axis=-1), rgb.min(axis=-1)
+    span = most - least
+    red, green, blue = np.moveaxis(rgb, -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sector = np.select(
+            [span == 0, most == red, most == green],
+            [0, ((green - blue) / span) % 6, (blue - red) / span + 2],
+            (red - green) / span + 4,
+        )
+        saturation = np.where(most > 0, span / most, 0)
+    return np.stack([60 * sector, saturation, most], -1)

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -13,6 +13,7 @@ from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
 from infantjax.assessment.assessor import Assessor, Usable, attempt
 from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
+from infantjax.evaluation.risk_calibration import RiskOptions
 from infantjax.explanation.saliency import LABELS, Explain
 from infantjax.methods.window_networks import EnsembleProgram, Scores, WindowNetwork
 from infantjax.methods.window_preprocessing import standardized
@@ -69,6 +70,11 @@ class WindowAssessor(Assessor):
     def networks(self) -> list[WindowNetwork]:
         """Of the members in order."""
         return [self._program.network_of(member) for member in self.ensemble.members]
+
+    def with_risk_options(self, options: RiskOptions) -> Self:
+        """As of `Assessor`; both use the same compiled programs."""
+        assert self._program
+        return super().with_risk_options(options)
 
     def compile(self) -> None:
         """Compile now instead of with the first recording."""

@@ -4,9 +4,11 @@ import colorsys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from infantjax.clinic import markers
-from infantjax.clinic.markers import MarkerSettings, track_markers
+from infantjax.clinic.markers import Intrinsics, MarkerSettings, track_markers
 
 COLORS = [(220, 30, 30), (30, 200, 40), (40, 60, 230), (230, 210, 30)]
 
@@ -64,10 +66,8 @@ def test_specks_and_other_hues_are_no_marker():
 def test_the_hue_is_compared_round_the_circle():
     place = np.array([[100.0, 80.0]])
     pink, orange = (220, 30, 45), (220, 45, 30)
-    found = markers.hsv(np.array([[pink, orange]], np.uint8))[0]
-    expected = [colorsys.rgb_to_hsv(*np.array(rgb) / 255) for rgb in (pink, orange)]
-    np.testing.assert_allclose(found, np.array(expected) * (360, 1, 1), atol=1.5)  # of 255 steps
-    assert found[0, 0] > 350 > 10 > found[1, 0]
+    assert markers.hsv(np.array(pink))[0] > 350
+    assert markers.hsv(np.array(orange))[0] < 10
     assert not np.isnan(track_markers([picture(place, [pink]), picture(place, [orange])], place)).any()
 
 
@@ -78,8 +78,15 @@ def test_depth_is_the_median_of_what_was_measured_and_places_are_in_space():
     frames = [picture(place, COLORS[:1])]
     assert track_markers(frames, place, depths=[depth])[0, 0].tolist() == [120, 90, 2]
     tracks = track_markers(frames, place, depths=[depth])
-    np.testing.assert_allclose(markers.to_space(tracks, (100, 100, 100, 80))[0, 0], [0.4, 0.2, 2])
+    np.testing.assert_allclose(markers.to_space(tracks, Intrinsics(100, 100, 100, 80))[0, 0], [0.4, 0.2, 2])
     assert np.isnan(track_markers(frames, place, depths=[np.zeros((160, 200))])[0, 0, 2])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.tuples(*[st.integers(0, 255)] * 3))
+def test_colors_are_those_of_python(rgb):
+    hue, saturation, value = colorsys.rgb_to_hsv(*(c / 255 for c in rgb))
+    np.testing.assert_allclose(markers.hsv(np.array(rgb)), [360 * hue, saturation, value], atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -94,5 +101,8 @@ def test_depth_is_the_median_of_what_was_measured_and_places_are_in_space():
 def test_what_cannot_be_tracked_is_refused(clicks, options, message):
     with pytest.raises(ValueError, match=message):
         track_markers([picture([(120, 90)], COLORS[:1])], clicks, **options)
+
+
+def test_no_frames_are_refused():
     with pytest.raises(ValueError, match="no frames"):
-        track_markers([], clicks)
+        track_markers([], [(1, 1)])

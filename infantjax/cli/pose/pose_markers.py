@@ -44,7 +44,7 @@ class PoseMarkers(common.Command):
     """The same of the left foot."""
     depth: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder with a depth image for each frame, registered to the colors: the tracks have three axes."""
-    intrinsics: Annotated[Intrinsics | None, arg(metavar="FX FY CX CY")] = None
+    intrinsics: Annotated[tuple[float, float, float, float] | None, arg(metavar="FX FY CX CY")] = None
     """Of the camera, pixels: with --depth the tracks are in space, in the unit of the depth."""
     head: Head | None = None
     """Side of the image where the head is: axes as published, from head to toe, across, up; those of the camera if not
@@ -74,7 +74,7 @@ class PoseMarkers(common.Command):
                 frames,
                 [getattr(self, limb) for limb in LIMBS_4.joints],
                 depth=DepthImages(self.depth, frames.fps) if self.depth else None,
-                intrinsics=self.intrinsics,
+                intrinsics=Intrinsics(*self.intrinsics) if self.intrinsics else None,
                 head=self.head,
                 settings=self.marker,
                 report=progress.update,
