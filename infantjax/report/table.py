@@ -60,6 +60,7 @@ class Row:
         conformal_set: `above`, `below` or `cannot tell`.
         conformal_error: chance that the conformal set misses the true outcome.
         duration_seconds: length of the recording.
+        noise: error of the keypoints from frame to frame, trunk lengths; empty where it was not measured.
         message: why there is no result, or what to know about it; empty if all went well.
         calibration: what is known of the risk as a probability; empty where there is no risk.
         statement: the caveat to print with every value.
@@ -86,6 +87,7 @@ class Row:
     conformal_set: str = ""
     conformal_error: float | None = None
     duration_seconds: float | None = None
+    noise: float | None = None
     message: str = ""
     calibration: str = ""
     statement: str = ""
@@ -111,6 +113,7 @@ class Row:
             id=id or record["name"],
             page=page,
             duration_seconds=record["duration"],
+            noise=((record.get("quality") or {}).get("summary") or {}).get("noise"),
             message=message,
             **{name: value for name, value in found.items() if value is not None},
         )

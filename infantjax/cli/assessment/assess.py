@@ -153,6 +153,7 @@ class Assess(common.Command):
             message = "; ".join(part for part in row.message.split("; ") if part not in repeated)
             print(one_line(row.file) + printable(f"  {replace(row, message=message)}"))
         common.note((f"{count} of {len(rows)} recordings: {part}" for part, count in repeated.items()), always=True)
+        common.note_noise(row.noise for row in rows)
         common.note(dict.fromkeys(row.calibration for row in rows if row.calibration), always=True)
         if statement := bundled.statement_of(assessor.ensemble):
             common.note([statement], always=True)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -209,6 +210,14 @@ def note(lines: Iterable[str], *, always: bool = False) -> None:
     """Log notes for the user, one a line; also with `--quiet` if `always`."""
     for line in lines:
         LOGGER.log(logging.WARNING if always else logging.INFO, "note: %s", line)
+
+
+def note_noise(noises: Iterable[float | None]) -> None:
+    """Log the median error of the keypoints of recordings from frame to frame, in trunk lengths, where it is known."""
+    known = [noise for noise in noises if noise is not None and noise > 0]
+    if known:
+        what = f"the error from frame to frame is {statistics.median(known):.3f} trunk lengths or more"
+        note([f"{what}{f' (median of {len(known)})' if len(known) > 1 else ''}; see docs/use/video.md"])
 
 
 @contextmanager

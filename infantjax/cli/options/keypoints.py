@@ -91,8 +91,6 @@ class KeypointFiles:
                 return
         recording = write_keypoints(frames, tracker, target, overlay, hide_heads=self.hide_heads, quiet=self.quiet)
         common.note((*recording.history, *recording.notes))
-        noise = measure_quality(recording).summary.get("noise", float("nan"))
-        if noise > 0:
-            common.note([f"the error from frame to frame is {noise:.3f} trunk lengths or more; see docs/use/video.md"])
+        common.note_noise([measure_quality(recording).summary.get("noise")])
         for path in written:
             print(path)
