@@ -25,7 +25,8 @@ from infantjax.settings import Count, check_fields
 from infantjax.training.execution import distributed
 from infantjax.training.execution.compiled import CompiledTraining, init_program
 from infantjax.training.execution.layout import Layout, take_runs, with_sharding
-from infantjax.training.records.logs import Log, LoggerName, peak_memory
+from infantjax.training.records.loggers import LoggerName, require_loggers
+from infantjax.training.records.logs import Log, peak_memory
 from infantjax.training.state import StackResult, Status, TrainState
 from infantjax.training.task import SupervisedTask
 
@@ -44,7 +45,7 @@ class TrainOptions:
         devices: to use; None is all devices of all processes.
         save_every: epochs between checkpoints, and between writes of `history.csv`.
         quiet: no progress on stderr.
-        loggers: of what is measured beside `history.csv`, see `logs`.
+        loggers: of what is measured beside `history.csv`, see `loggers`.
         profile: folder for a profile of the first epochs by `jax.profiler`; None makes none.
         on_epoch: called on the host after each epoch with its number and the state of the padded stack, in memory
             that the next epoch may overwrite.
@@ -96,6 +97,7 @@ def train(
         InputError: the directory holds another training, is in use, or cannot be written.
     """
     options = options or TrainOptions()
+    require_loggers(options.loggers)
     count = len(jax.tree.leaves(runs)[0])
     setup = {
         "config": asdict(task.config),

@@ -12,7 +12,7 @@ from infantjax.cli.options.methods import DEFAULT, MethodName, value_of
 from infantjax.errors import InputError
 from infantjax.methods import registry
 from infantjax.settings import Seed
-from infantjax.training.records.logs import LoggerName
+from infantjax.training.records.loggers import LoggerName
 
 if TYPE_CHECKING:
     from infantjax.recording.cohort import Cohort
@@ -28,7 +28,8 @@ class LogOptions:
     save_every: int = 1
     """Epochs between checkpoints."""
     log: Annotated[tuple[LoggerName, ...], arg(metavar="NAME")] = ("tensorboard",)
-    """Where the metrics of each epoch go: tensorboard, jsonl (log.jsonl)."""
+    """Where the metrics of each epoch go: tensorboard, jsonl (log.jsonl), wandb, mlflow. The last two stay on this
+    machine unless WANDB_MODE or MLFLOW_TRACKING_URI say otherwise."""
     profile: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder for a profile of the first three epochs, for TensorBoard or Perfetto."""
 
