@@ -7,7 +7,7 @@ lowerings of StableHLO are those of the backend that exports, right on every oth
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,17 +15,14 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from infantjax import cache
-from infantjax.errors import InputError, MissingExtraError
-from infantjax.files import MAX_FILE_BYTES, sha256, write_atomically
+from infantjax.errors import MissingExtraError
+from infantjax.files import write_atomically
 from infantjax.pose.codec.heatmap import HeatmapCodec, Points
 from infantjax.pose.estimation.config import PoseConfig, Runtime
 from infantjax.pose.estimation.estimator import PoseEstimator
 from infantjax.pose.images import normalize
 from infantjax.pose.onnx_model import INPUT, onnx_model
-
-Platform = Literal["cpu", "cuda", "rocm", "tpu"]
-
-_MAGIC = b"infantjax stablehlo 1\n"
+from infantjax.weights.program import Platform, load_program, write_program
 
 
 def maps_of(
@@ -59,37 +56,18 @@ def write_stablehlo(
     from jax import export
 
     variables, predict = jax.tree.map(jnp.asarray, network.variables), network.predict_fn(decoder)
-
-    def run(pixels: Array) -> tuple[Array, ...]:
-        return tuple(predict(variables, pixels))
-
     shape = export.symbolic_shape(f"images, {network.side}, {network.side}, 3")
-    program = export.export(jax.jit(run), platforms=tuple(platforms))(jax.ShapeDtypeStruct(shape, np.uint8))
-    content = bytes(program.serialize())
-    write_atomically(Path(path), _MAGIC + sha256(content).encode() + b"\n" + content)
+    argument = jax.ShapeDtypeStruct(shape, np.uint8)
+    write_program(lambda pixels: tuple(predict(variables, pixels)), argument, path, platforms)
 
 
 def load_stablehlo(path: str | Path) -> Callable[[UInt8[np.ndarray, "image side side 3"]], Points]:
     """A program that `write_stablehlo` wrote.
 
     Raises:
-        InputError: no such file, or damaged: a damaged program could end the process.
+        InputError: as `load_program`.
     """
-    from jax import export
-
-    path = Path(path)
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(path, f"is larger than {MAX_FILE_BYTES} bytes")
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from None
-    if not content.startswith(_MAGIC):
-        raise InputError(path, "is not a program of infantjax", "make one with infantjax export")
-    digest, _, program = content.removeprefix(_MAGIC).partition(b"\n")
-    if sha256(program) != digest.decode("ascii", "replace"):
-        raise InputError(path, "is damaged: its content has another digest", "export it again")
-    call = export.deserialize(bytearray(program)).call
+    call = load_program(path)
     return lambda pixels: Points(*call(pixels))
 
 
