@@ -263,7 +263,7 @@ def crosses(a, b, c, d):
     """Whether the segments a-b and c-d cross within."""
 
     def side(p, q, r):
-        return np.sign(np.cross(np.subtract(q, p), np.subtract(r, p)))
+        return np.sign(np.linalg.det([np.subtract(q, p), np.subtract(r, p)]))
 
     return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
 
