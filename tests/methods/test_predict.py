@@ -45,10 +45,12 @@ def test_it_gives_the_risks_of_an_assessment_and_compiles_once(ensemble, infant,
     np.testing.assert_allclose(predict(ensemble.variables, windows[:1]), risks[:1], rtol=0, atol=2e-6)
 
 
-def test_inside_of_a_program_it_gives_the_same(ensemble, windows, predict):
+def test_jit_vmap_and_constants_give_the_same(ensemble, windows, predict):
     expected = predict(ensemble.variables, windows[:2])
     traced = jax.jit(lambda given: predict(ensemble.variables, given))(windows[:2])
+    mapped = jax.vmap(predict, in_axes=(None, 0))(ensemble.variables, np.stack([windows[:2]] * 2))
     np.testing.assert_allclose(traced, expected, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(mapped, np.stack([expected] * 2), rtol=0, atol=2e-6)
 
 
 @pytest.mark.slow
@@ -90,6 +92,16 @@ def test_another_platform_is_lowered_here(ensemble, windows):
     predict = ensemble.predict_fn(platform="tpu")
     traced = jax.jit(predict).trace(ensemble.variables, jax.ShapeDtypeStruct(windows.shape, np.float32))
     assert "stablehlo" in traced.lower(lowering_platforms=("tpu",)).as_text()
+
+
+def test_a_network_of_29_points_is_a_function_too(random_ensemble, infant):
+    ensemble = load_ensemble(random_ensemble("cp-gcn-29"))
+    rng = np.random.default_rng(0)
+    cut = rng.normal(0, 0.1, (3, 90, 29, 2)).astype(np.float32)
+    risks = np.asarray(ensemble.predict_fn()(ensemble.variables, cut))
+    scores, _ = registry.assessor(ensemble)._program.scores(np.concatenate(cut), np.arange(5) < 1)
+    assert risks.shape == (3, 2)
+    np.testing.assert_allclose(risks[0], scores[0].risk[:, 0], rtol=0, atol=1e-5)
 
 
 def test_what_is_no_window_of_the_method_is_refused(ensemble, windows, predict):
