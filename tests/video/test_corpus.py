@@ -282,7 +282,7 @@ CASES: dict[str, Case] = {
         lambda f: shifted(f, "a.mkv", lambda i: 19 / FPS if 20 <= i < 30 else None), 50, note="with the same time"
     ),
     "V28 declares more than it holds": Case(
-        lambda f: put(f, "a.mp4", in_front(f)[:-900]), (110, 118), note="ends at 3.9 of 4.0 s"
+        lambda f: put(f, "a.mp4", in_front(f)[:-900]), (110, 118), note="ends at 3.9 of 4.0 s|is damaged after 3.8 s"
     ),
     "V29 fragments": Case(Video(container={"movflags": "frag_keyframe+empty_moov"}), times=STEADY),
     "V30 longer sound": Case(Video(sound=4.0), times=STEADY),
