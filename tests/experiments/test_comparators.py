@@ -54,6 +54,7 @@ def test_an_infant_counts_once_and_methods_are_compared_with_the_first():
 
 # Some folds of so few infants hold one outcome, of which scikit-learn warns in some versions.
 @pytest.mark.filterwarnings("ignore:Only one class")
+@pytest.mark.filterwarnings("ignore:One or more of the test scores")
 @pytest.mark.parametrize("classifier", ["logistic", "forest"])
 def test_the_features_of_held_out_recordings_change_no_other_risk(classifier, monkeypatch):
     monkeypatch.setattr("baseline_methods.classifiers.TREES", 20)
