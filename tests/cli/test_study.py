@@ -128,6 +128,7 @@ def test_a_study_of_videos_that_is_killed_goes_on_to_its_end(tmp_path):
 
     command = [sys.executable, "-m", "infantjax.cli"]
     words = ["-n", "8", "--duration", "6", "--prevalence", "0.5", "--video", "--quiet", "-o", str(tmp_path / "made")]
+    words += ["--film.out-of-view", "0"]
     subprocess.run([*command, "simulate", *words], check=True)
     for name in list((tmp_path / "made" / "videos").glob("*.csv")):
         name.unlink()
@@ -160,5 +161,7 @@ force = true
     done = subprocess.run(study, capture_output=True, text=True, env=os.environ)
     assert done.returncode == 0, done.stderr
     assert f"pose: complete, {tmp_path / 'out' / 'keypoints'}" in done.stderr
-    assert len(list((tmp_path / "out" / "results").glob("sim*.json"))) == 2
+    tested = {line.partition(";")[0] for line in (tmp_path / "out" / "split" / "test.csv").read_text().splitlines()[1:]}
+    assert len(tested) == 2
+    assert {path.stem for path in (tmp_path / "out" / "results").glob("sim*.json")} == tested
     assert "auc" in json.loads((tmp_path / "out" / "evaluation" / "evaluation.json").read_text())
