@@ -12,7 +12,7 @@ With `-o` the table is `comparators.csv`, and the risks of each method are a tab
 same command continues after an interruption.
 
 A cohort is a folder of keypoint files with `outcomes.csv`: id, outcome, and group, the infant, where some have several
-recordings. Optical flow, frame differencing and the network of frames need the videos, named as the keypoint files, in
+recordings. Optical flow and frame differencing need the videos, named as the keypoint files, in
 `--videos` or in the folder `videos` of the cohort.
 
 With `--simulate` the networks are smaller and trained for a few epochs, and clips are rendered. Simulated infants show

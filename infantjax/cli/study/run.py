@@ -8,12 +8,15 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from infantjax.cli.options import common
 from infantjax.errors import InputError
+
+if TYPE_CHECKING:
+    from infantjax.weights.ensemble import EnsembleInfo
 
 TABLES = ("pose", "split", "search", "search-ensemble", "crossval", "assess", "evaluate")
 """Of a file of settings: the commands that a study runs, in their order."""
@@ -76,7 +79,7 @@ class Run(common.Command):
         if tested := self._tested(find_recordings(cohort)):
             ensemble = self.output / "ensemble"
             yield "assess", "results", [*map(str, tested), "--ensemble", str(ensemble)]
-            if (threshold := self._ensemble_info().get("threshold")) is not None:
+            if (threshold := self._ensemble_info().threshold) is not None:
                 risks = [str(self.output / "results" / "summary.csv"), str(self.output / "split" / "test.csv")]
                 plots = str(self.output / "evaluation")
                 yield "evaluate", "evaluation", [*risks, "--threshold", str(threshold), "--plots", plots, "--json"]
@@ -93,7 +96,7 @@ class Run(common.Command):
 
         given = words if name == "evaluate" else [*words, "-o", str(folder)]
         quiet = ["--quiet"] if self.quiet else []
-        command = parsing.parse(cli.command_type(name), name, [*given, *quiet], {**table})
+        command = parsing.parse(cli.command_type(name), name, [*given, *quiet], table)
         assert command is not None
         options = config_file.to_toml(command, name)
         done = folder / f"{name.replace(' ', '-')}.toml"
@@ -120,11 +123,10 @@ class Run(common.Command):
             ids = {row["id"] for row in csv.DictReader(table, delimiter=";", quotechar="|")}
         return [path for path in files if any(name in ids for name in ids_of_file(path))]
 
-    def _ensemble_info(self) -> dict[str, Any]:
+    def _ensemble_info(self) -> "EnsembleInfo":
         from infantjax.weights.ensemble import load_ensemble
 
-        info = load_ensemble(self.output / "ensemble").info
-        return {"threshold": info.threshold, "statement": info.statement, "title": info.method}
+        return load_ensemble(self.output / "ensemble").info
 
     def _page(self) -> str:
         """The page over all steps."""
@@ -161,7 +163,7 @@ class Run(common.Command):
             "Settings": "study.toml",
         }
         present = {title: link for title, link in links.items() if (self.output / link).exists()}
-        return study_html("Study", info["title"], [self.settings.stem], sections, info["statement"], present)
+        return study_html("Study", info.method, [self.settings.stem], sections, info.statement, present)
 
 
 def read_settings(path: Path) -> dict[str, Any]:
