@@ -155,7 +155,7 @@ def execute(command: "Command", name: str) -> int:
 
     os.umask(umask())  # folders and videos too are for their owner only
     command.check_paths()
-    options = config_file.to_toml(command, name)
+    options = "" if command.results is None else config_file.to_toml(command, name)
     with local(command) as at_hand:
         status = at_hand.run()
         if status < 2:
