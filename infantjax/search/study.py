@@ -78,7 +78,8 @@ def open_storage(path: Path, *, create: bool = False) -> Iterator[RDBStorage]:
 
 def _refuse_damaged(path: Path) -> None:
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
+        # Not mode=ro: SQLite then cannot undo the half-written change of a killed driver, and refuses the file.
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=30)
         with contextlib.closing(connection):
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.OperationalError as error:

@@ -1,8 +1,11 @@
 """Studies in the folder of a search: what is opened, what continues, and what is told of them."""
 
+import contextlib
 import csv
 import io
 import json
+import shutil
+import sqlite3
 
 import optuna
 import pytest
@@ -36,6 +39,21 @@ def test_a_file_that_is_no_database_is_refused(tmp_path, content):
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(InputError, match=r"search\.db"):
         read_study(tmp_path)
+
+
+def test_a_change_that_a_killed_driver_left_half_written_is_undone(tmp_path, searched):
+    whole, killed = tmp_path / "whole" / FILE, tmp_path / "killed"
+    killed.mkdir()
+    shutil.copytree(searched, whole.parent, ignore=shutil.ignore_patterns("candidates"))
+    with contextlib.closing(sqlite3.connect(whole, isolation_level=None)) as connection:
+        connection.execute("PRAGMA cache_size=1")  # pages are written before the end of the change
+        connection.execute("BEGIN")
+        connection.execute("UPDATE trials SET state = 'FAIL'")
+        connection.executemany("INSERT INTO studies(study_name) VALUES (?)", [(f"{n:0500d}",) for n in range(200)])
+        for path in whole.parent.glob(f"{FILE}*"):
+            shutil.copy(path, killed)
+    assert (killed / f"{FILE}-journal").stat().st_size
+    assert read_study(killed).history == read_study(searched).history
 
 
 def test_a_search_that_is_only_looked_at_is_not_made(tmp_path):
