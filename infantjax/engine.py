@@ -142,15 +142,77 @@ class Ray:
 
     def submit(self, task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
         """Begin the task in a process of the cluster as soon as a device is free."""
-        return in_thread(partial(self._call, task, arguments))
 
-    def _call(self, task: Callable[..., Any], arguments: Arguments) -> Any:
-        ray, kind, crashes = self._ray, self._kind, 0
-        needs: dict[str, Any] = {"resources": {"TPU": 1}} if kind == "TPU" else {f"num_{kind.lower()}s": 1}
-        remote = ray.remote(max_retries=0, **needs)(_in_process)
+        def begin() -> Any:
+            return self._ray.get(self._remote(1, task, arguments, {"device": 0}))
+
+        return in_thread(partial(self._repeated, begin))
+
+    def run_together(self, task: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Call a task at the same time in one process of each machine, which has all of its devices.
+
+        Args:
+            task: called with the arguments and `distributed=`, the text that `jax.distributed` of each process is
+                started with, see `training.execution.distributed.join`. If one process dies, all begin again on the
+                machines that are left.
+            arguments: of the task.
+
+        Returns:
+            The result of each process; process 0 comes first.
+
+        Raises:
+            CrashError: processes died too often.
+        """
+        util = self._ray.util
+
+        def begin() -> list[Any]:
+            alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+            counts = [node[self._kind] for node in alive if node.get(self._kind)]
+            LOGGER.info("%d processes work together, one on each machine", len(counts))
+            group = util.placement_group([{self._kind: count} for count in counts], "STRICT_SPREAD")
+            try:
+                self._ray.get(group.ready())
+                strategies = [
+                    util.scheduling_strategies.PlacementGroupSchedulingStrategy(group, n) for n in range(len(counts))
+                ]
+                address = self._ray.get(
+                    self._ray.remote(_free_address).options(num_cpus=0, scheduling_strategy=strategies[0]).remote()
+                )
+                # A process that has computed cannot join others: an environment of its own gives it a new one.
+                environment = {"env_vars": {"INFANTJAX_PROCESSES": address}}
+                return self._ray.get(
+                    [
+                        self._remote(
+                            count,
+                            task,
+                            arguments,
+                            {"distributed": f"{address},{len(counts)},{number}"},
+                            scheduling_strategy=strategies[number],
+                            runtime_env=environment,
+                            max_calls=1,
+                        )
+                        for number, count in enumerate(counts)
+                    ]
+                )
+            finally:
+                util.remove_placement_group(group)  # ends what is left of the processes
+
+        return self._repeated(begin)
+
+    def _remote(
+        self, devices: float, task: Callable[..., Any], arguments: Arguments, named: Any, **options: Any
+    ) -> Any:
+        """Begin a task in a process that has so many devices."""
+        needs = {"resources": {"TPU": devices}} if self._kind == "TPU" else {f"num_{self._kind.lower()}s": devices}
+        remote = self._ray.remote(max_retries=0, **needs, **options)(_in_process)
+        return remote.remote(task, arguments, named, os.getcwd())
+
+    def _repeated(self, begin: Callable[[], Any]) -> Any:
+        """What tasks give that are begun again after a crash."""
+        ray, crashes = self._ray, 0
         while True:
             try:
-                return ray.get(remote.remote(task, arguments, os.getcwd()))
+                return begin()
             except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
                 crashes += 1
                 LOGGER.warning("a task ended its process, %d of %d times", crashes, MAX_CRASHES)
@@ -175,18 +237,31 @@ def _require_listener(address: str) -> None:
         raise InputError(f"cluster {address}", f"cannot be joined ({error})", "start it by ray start --head") from None
 
 
-def _in_process(task: Callable[..., Any], arguments: Arguments, folder: str) -> Any:
-    """Call a task in a process of a cluster, to which Ray shows one device; relative paths are those of the driver."""
+def _free_address() -> str:
+    """Where process 0 of several can listen, on the machine of this process."""
+    import ray
+
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        return f"{ray.util.get_node_ip_address()}:{listener.getsockname()[1]}"
+
+
+def _in_process(task: Callable[..., Any], arguments: Arguments, named: dict[str, Any], folder: str) -> Any:
+    """Call a task in a process of a cluster, to which Ray shows its devices; relative paths are those of the driver."""
     with contextlib.suppress(OSError):
         os.chdir(folder)
     _prepare_process()
-    return task(*arguments, device=0)
+    return task(*arguments, **named)
 
 
 @cache
 def _prepare_process() -> None:
     if not os.environ.get("CUDA_VISIBLE_DEVICES") and not os.environ.get("TPU_VISIBLE_CHIPS"):
-        os.environ.setdefault("NPROC", "2")  # one task a core: XLA need not start a thread for each core
+        import ray
+
+        # XLA need not start a thread for each core of the machine, only for those of the task.
+        cores = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
+        os.environ.setdefault("NPROC", str(max(2, int(cores))))
     from infantjax.cache import keep_freed_memory, use_compilation_cache
     from infantjax.files import umask
 

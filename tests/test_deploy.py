@@ -146,6 +146,38 @@ def test_the_manifest_fits_its_schemas(manifests):
         validate.validate(whole, validate.latest_version(), strict=True)
 
 
+def test_the_job_fits_the_definition_of_kuberay(manifests):
+    """KUBERAY_CRD=ray.io_rayjobs.yaml, a file of KubeRay's ray-operator/config/crd/bases; no package has it."""
+    path = os.environ.get("KUBERAY_CRD")
+    if path is None:
+        pytest.skip("KUBERAY_CRD names no file of KubeRay's definition of a RayJob")
+    import yaml
+    from jsonschema import Draft202012Validator
+
+    def strict(schema: object) -> object:
+        """As the server checks: fields that are not defined are errors, those that have a default may be missing."""
+        if isinstance(schema, list):
+            return [strict(each) for each in schema]
+        if not isinstance(schema, dict):
+            return schema
+        made = {key: strict(value) for key, value in schema.items()}
+        if "properties" in made and isinstance(made["properties"], dict):
+            made.setdefault("additionalProperties", bool(made.get("x-kubernetes-preserve-unknown-fields")))
+            defaults = {key for key, value in made["properties"].items() if "default" in value}
+            made["required"] = [key for key in made.get("required", []) if key not in defaults]
+        if made.get("x-kubernetes-int-or-string") is True:
+            made.pop("type", None)
+        return made
+
+    (version,) = (each for each in yaml.safe_load(Path(path).read_text())["spec"]["versions"] if each["name"] == "v1")
+    schema = strict(version["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {}
+    _, job = manifests["rayjob"]
+    assert not list(Draft202012Validator(schema).iter_errors(job))
+    job = {**job, "spec": {**job["spec"], "submiterPodTemplate": {}}}
+    assert len(list(Draft202012Validator(schema).iter_errors(job))) == 1
+
+
 def test_a_cluster_has_a_token_and_its_command_is_taken(manifests):
     _, job = manifests["rayjob"]
     program, *words = shlex.split(job["spec"]["entrypoint"])

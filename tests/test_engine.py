@@ -9,7 +9,9 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from random import Random
 
+import chex
 import pytest
 
 import infantjax
@@ -20,6 +22,7 @@ from infantjax.errors import InputError
 from infantjax.report import table
 from infantjax.search import RandomSearch, read_study
 from infantjax.weights import bundled
+from infantjax.weights.ensemble import load_ensemble
 
 ROOT = Path(infantjax.__file__).parents[1]
 
@@ -141,37 +144,70 @@ def test_a_node_that_dies_loses_no_task_and_a_new_one_joins(cluster, ray_engine)
     assert sorted(found) == list(range(12))
 
 
-def start(folder: Path, *options: object) -> subprocess.Popen:
-    pretend = Path(__file__).parent / "search" / "pretend.py"
-    command = [sys.executable, pretend, folder, *options]
+def begin(*command: object) -> subprocess.Popen:
     return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+def kill_a_task() -> None:
+    """Kill the process of a task that runs now."""
+    for _ in range(400):
+        found = subprocess.run(["pgrep", "-f", "^ray::_in_process"], capture_output=True, text=True).stdout.split()
+        if found:
+            os.kill(int(found[0]), signal.SIGKILL)
+            return
+        time.sleep(0.02)
+    raise AssertionError("no task ran")
+
+
+def run_with_kills(cluster, command, kind: str, done, moments) -> tuple[int, str]:
+    """Run a command on the cluster and kill its driver, a node or the process of a task, again and again.
+
+    Args:
+        cluster: of the fixture.
+        command: is started again after its driver was killed.
+        kind: of what is killed.
+        done: counts what the command has done.
+        moments: what it has done when it is hit.
+
+    Returns:
+        The exit status and the lines of the last driver.
+    """
+    random, driver = Random(kind), begin(*command)
+    for moment in moments:
+        node = cluster.add_node(num_cpus=1) if kind == "node" else None
+        while driver.poll() is None and done() < moment:
+            time.sleep(0.05)
+        time.sleep(random.uniform(0, 0.3))
+        assert driver.poll() is None, driver.communicate()[0]
+        if kind == "driver":
+            driver.kill()
+            driver.communicate()
+            driver = begin(*command)
+        elif kind == "node":
+            cluster.remove_node(node, allow_graceful=False)
+        else:
+            kill_a_task()
+    out, _ = driver.communicate(timeout=400)
+    return driver.returncode, out
+
+
+KINDS = pytest.mark.parametrize("kind", ["driver", "node", "task"])
+
+
 @pytest.mark.slow
-def test_a_search_on_a_cluster_outlives_its_driver_a_node_and_the_processes_of_its_tasks(cluster, tmp_path):
+@KINDS
+def test_a_search_on_a_cluster_outlives_six_kills(cluster, tmp_path, kind):
     sys.path.insert(0, str(Path(__file__).parent / "search"))
     import pretend
 
     sys.path.pop(0)
-    options = ("--trials", 12, "--seconds", 1, "--cluster", cluster.address)
-    for kills in range(3):
-        driver = start(tmp_path, *options)
-        while driver.poll() is None and len(pretend.journal(tmp_path, "step")) <= 12 * kills:
-            time.sleep(0.05)
-        assert driver.poll() is None, driver.communicate()[0]
-        driver.kill()
-        driver.communicate()
-    node = cluster.add_node(num_cpus=1)
-    driver = start(tmp_path, *options)
-    while driver.poll() is None and len(pretend.journal(tmp_path, "step")) <= 60:
-        time.sleep(0.05)
-    cluster.remove_node(node, allow_graceful=False)
-    out, _ = driver.communicate(timeout=240)
-    assert driver.returncode == 0, out
-    found = read_study(tmp_path)
-    assert found.history == pretend.by_hand(RandomSearch(), 12)
+    command = (sys.executable, pretend.__file__, tmp_path, "--trials", 14, "--seconds", 1, "--cluster", cluster.address)
+    steps = lambda: len(pretend.journal(tmp_path, "step"))  # noqa: E731
+    status, out = run_with_kills(cluster, command, kind, steps, range(1, 121, 20))
+    assert status == 0, out
+    assert read_study(tmp_path).history == pretend.by_hand(RandomSearch(), 14)
     # Each continued from its last step; a kill can come between a step and its note.
-    assert all(9 <= count <= 11 for count in Counter(pretend.journal(tmp_path, "step")).values())
+    assert all(8 <= count <= 12 for count in Counter(pretend.journal(tmp_path, "step")).values())
 
 
 @pytest.mark.slow
@@ -189,47 +225,41 @@ def test_a_candidate_that_crashes_its_process_is_a_failed_trial(cluster, ray_eng
     assert pretend.journal(tmp_path, "begin").count(label) == 4
 
 
-@pytest.mark.slow
-def test_an_assessment_on_a_cluster_outlives_a_node_and_a_driver_with_the_files_of_one_process(cluster, tmp_path):
-    cohort = simulation.write_cohort(tmp_path / "cohort", 7, 1, 6.0)
+PROGRAM = Path(sys.executable).with_name("infantjax")
+
+
+def results_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*") if path.suffix in (".json", ".csv")}
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """500 recordings of six seconds and a bad file, with the files that one process writes for them."""
+    folder = tmp_path_factory.mktemp("recordings")
+    cohort = simulation.write_cohort(folder / "cohort", 500, 1, 6.0)
     (cohort / "bad.csv").write_text("no,keypoints\n1,2\n")
-    program = [Path(sys.executable).with_name("infantjax"), "assess", cohort, "-o"]
+    alone = begin(PROGRAM, "assess", cohort, "-o", folder / "alone", "--quiet")
+    out, _ = alone.communicate()
+    assert alone.returncode == 1, out
+    return cohort, results_in(folder / "alone")
 
-    def begin(name: str, *options: object) -> subprocess.Popen:
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen([*map(str, (*program, tmp_path / name, *options))], **pipes)
 
-    def wait_for(count: int, process: subprocess.Popen) -> None:
-        while process.poll() is None and len(list((tmp_path / "there").glob("sim*.json"))) < count:
-            time.sleep(0.05)
-
-    alone = (
-        "import sys\nfrom infantjax import cli\nfor path in sys.argv[2:]: cli.run(['assess', path, '-o', sys.argv[1]])"
-    )
-    files = sorted(str(path) for path in cohort.glob("*.csv") if path.stem[:3] in ("bad", "org"))
-    subprocess.run([sys.executable, "-c", alone, tmp_path / "here", *files], check=True)
-    killed = begin("there", "--cluster", cluster.address)
-    wait_for(2, killed)
-    killed.kill()
-    killed.communicate()
-    node = cluster.add_node(num_cpus=1)
-    again = begin("there", "--cluster", cluster.address)
-    wait_for(5, again)
-    cluster.remove_node(node, allow_graceful=False)
-    out, _ = again.communicate(timeout=240)
-    assert again.returncode == 1, out
-    here, there = (
-        {path.name: path.read_bytes() for path in (tmp_path / name).glob("[!.]*") if path.suffix in (".json", ".csv")}
-        for name in ("here", "there")
-    )
-    assert there == here
-    assert len(table.read_summary(tmp_path / "there" / "summary.csv")) == 8
+@pytest.mark.slow
+@KINDS
+def test_an_assessment_of_500_recordings_outlives_six_kills(cluster, recordings, tmp_path, kind):
+    cohort, alone = recordings
+    command = (PROGRAM, "assess", cohort, "-o", tmp_path, "--cluster", cluster.address)
+    assessed = lambda: len(list(tmp_path.glob("sim*.json")))  # noqa: E731
+    status, out = run_with_kills(cluster, command, kind, assessed, range(2, 452, 75))
+    assert status == 1, out
+    assert len(table.read_summary(tmp_path / "summary.csv")) == 501
+    assert results_in(tmp_path) == alone
 
 
 @pytest.mark.slow
 def test_cross_validations_and_videos_on_a_cluster_give_the_files_of_one_process(cluster, tmp_path):
     def program(*arguments: object) -> subprocess.CompletedProcess:
-        command = [Path(sys.executable).with_name("infantjax"), *arguments]
+        command = [PROGRAM, *arguments]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=500)
         assert done.returncode == 0, done.stderr
         return done
@@ -246,6 +276,9 @@ def test_cross_validations_and_videos_on_a_cluster_give_the_files_of_one_process
     program("crossval", cohort, "-o", tmp_path / "here" / "seed-2", "--seed", 2, *small)
     assert files(tmp_path / "there" / "seed-2") == files(tmp_path / "here" / "seed-2")
     assert (tmp_path / "there" / "seed-1" / "ensemble.json").exists()
+    program("crossval", cohort, "-o", tmp_path / "together", "--seed", 2, *small, *on_cluster)
+    together, alone = (load_ensemble(tmp_path / name).variables for name in ("together", "here/seed-2"))
+    chex.assert_trees_all_close(together, alone, rtol=0, atol=1e-5)  # programs of one run and of two round differently
     videos = [bundled.clip_path(), shutil.copy(bundled.clip_path(), tmp_path / "other.mp4")]
     options = ("--weights", bundled.pose_path())
     program("pose", *videos, "-o", tmp_path / "points", *options, *on_cluster)

@@ -58,7 +58,6 @@ def test_a_cohort_is_not_written_over_by_chance(run, tmp_path):
         (("--save-every", "0"), "save_every must be at least 1"),
         (("--init", "nowhere"), "nowhere: is not a folder; give the folder that `infantjax crossval` wrote"),
         (("--init", "bundled"), "--init: holds networks kbest-gcn-2, kbest-gcn-5, not st-gcn"),
-        (("--cluster", "auto"), "--cluster: has one cross-validation to work on; name several --seeds"),
         (("--trainable", "classifier"), "--trainable: needs weights to start from; name an ensemble by --init"),
     ],
 )

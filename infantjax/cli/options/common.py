@@ -301,6 +301,24 @@ def run_on_cluster(address: str, folder: Path, commands: Sequence[Any]) -> int:
     return status_of(failed, len(tasks))
 
 
+def run_together(address: str, command: Any) -> int:
+    """Run a command in a process of each machine of a cluster, joined by `jax.distributed`; print what it prints.
+
+    Args:
+        address: see `engine.Ray`.
+        command: with `cluster`, `distributed` and an `output`.
+
+    Raises:
+        InputError: see `join_cluster`; or the command refuses its input.
+    """
+    engine = join_cluster(address, command.output)
+    try:
+        print(engine.run_together(_run_alone, replace(command, cluster=None))[0], end="")
+    except CrashError as error:
+        raise InputError(f"cluster {address}", str(error), "run the same command again: it continues") from None
+    return 0
+
+
 def status_of(failed: int, inputs: int) -> int:
     """The exit status where so many of the inputs failed, which is logged."""
     if failed:
@@ -308,8 +326,9 @@ def status_of(failed: int, inputs: int) -> int:
     return 0 if not failed else 2 if failed == inputs else 1
 
 
-def _run_alone(command: Any, *, device: int) -> str:
-    """Run a command; what it prints."""
+def _run_alone(command: Any, *, device: int = 0, **changes: Any) -> str:
+    """Run a command with options changed; what it prints."""
+    command = replace(command, **changes)
     command.output.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         try:

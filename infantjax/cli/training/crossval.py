@@ -145,6 +145,7 @@ class Crossval(TrainCommand):
         infantjax crossval cohort -o ensemble --model kbest-gcn-2 --epochs 50
         infantjax crossval cohort -o ensemble --method mam --annotated others
         infantjax crossval cohort -o ensembles --seeds 1 2 3 --cluster auto
+        infantjax crossval cohort -o ensemble --cluster auto
     """
 
     stratify: common.Columns = ()
@@ -152,14 +153,13 @@ class Crossval(TrainCommand):
     seeds: tuple[Seed, ...] = ()
     """Once with each of these seeds in place of that of the settings, in a folder of its own: DIR/seed-1 and so on."""
     cluster: common.Cluster = None
-    """With `--seeds`: work on a Ray cluster that shares the folders, a seed on each device: its address, or auto."""
+    """Work on a Ray cluster that shares the folders: with `--seeds` a seed on each device, else one training over the
+    devices of all machines; its address, or auto."""
 
     def run(self) -> int:
         """Cross-validate, with each seed."""
         if not self.seeds:
-            if self.cluster is not None:
-                raise InputError("--cluster", "has one cross-validation to work on", "name several --seeds")
-            return super().run()
+            return super().run() if self.cluster is None else common.run_together(self.cluster, self)
         each = [
             replace(self, seeds=(), output=self.output / f"seed-{seed}", settings=self.settings.with_seed(seed))
             for seed in self.seeds
