@@ -14,7 +14,7 @@ what a chain loses of simulated movement, and nothing about infants.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -35,7 +35,9 @@ from infantjax.pose.estimation.config import PoseConfig
 from infantjax.pose.estimation.estimator import load_pose_network
 from infantjax.progress import Progress
 from infantjax.recording import cleaning
+from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording
+from infantjax.recording.tracker_error import add_error, measure_error
 from infantjax.simulation import Clip, InfantConfig, RenderConfig, draw_infant, render
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.video import open_frames, write_video
@@ -58,9 +60,9 @@ class Options:
         infants: number of infants; those of odd numbers have the outcome.
         seconds: length of each video.
         side: height and width of the videos, pixels.
-        pose: folder of a pose network; the bundled one if not given.
         ensemble: folder of an ensemble of `ensemble-gcn`; the bundled one if not given.
-        decoders: rules by which positions are found in the maps; `+flip` also averages the maps of mirror images.
+        trackers: each a pose network (`bundled`, or what `pose --weights` takes), a colon, and the rule by which
+            positions are found in the maps; `+flip` also averages the maps of mirror images.
         seed: of infants and films; no training may have seen it.
     """
 
@@ -68,9 +70,8 @@ class Options:
     infants: int = 60
     seconds: float = 12.0
     side: int = 224
-    pose: Path | None = None
     ensemble: Path | None = None
-    decoders: tuple[str, ...] = ("dark", "dark+flip")
+    trackers: tuple[str, ...] = ("bundled:dark", "bundled:dark+flip")
     seed: int = 20_261
 
 
@@ -112,64 +113,49 @@ def video_of(options: Options, index: int, clip: Clip) -> Path:
 
 
 @cache
-def tracker_of(options: Options, decoder: str) -> Tracker:
+def tracker_of(name: str) -> Tracker:
     """A tracker that follows the infant, as the commands do."""
-    network = load_pose_network(options.pose or bundled.pose_path())
+    weights, _, decoder = name.rpartition(":")
     rule, _, flip = decoder.partition("+")
+    network = load_pose_network(bundled.pose_path() if weights == "bundled" else weights)
     return Tracker(network, PoseConfig(follow=True, decoder=rule, flip=bool(flip)))
 
 
-def tracked(options: Options, decoder: str, video: Path) -> Recording:
+def tracked(options: Options, name: str, video: Path) -> Recording:
     """Keypoints of a video."""
-    tracker = tracker_of(options, decoder)
-    frames = open_frames(video)
-    found = tracker.track(frames, options.output / "tracks" / tracker.network.digest[:12] / decoder / video.stem)
-    return tracker.recording(frames, found)
+    tracker, frames = tracker_of(name), open_frames(video)
+    folder = options.output / "tracks" / tracker.network.digest[:12] / name.rpartition(":")[2]
+    return tracker.recording(frames, tracker.track(frames, folder / video.stem))
 
 
-def trunk(points: np.ndarray) -> float:
-    """Median length from the middle of the shoulders to that of the hips."""
-
-    def middle(name: str) -> np.ndarray:
-        rows = [IN_MOTION_19.index(f"{side}_{name}") for side in ("right", "left")]
-        return points[:, rows].mean(1)
-
-    return float(np.nanmedian(np.linalg.norm(middle("shoulder") - middle("hip"), axis=-1)))
-
-
-def error_of(found: Recording, exact: Recording) -> np.ndarray:
-    """Error of every point `[time, joint, 2]` in trunk lengths, NaN where a point was not found."""
-    frames = min(found.frames, exact.frames)
-    return (found.keypoints[:frames] - exact.keypoints[:frames]) / trunk(exact.keypoints)
-
-
-def fidgety_error(error: np.ndarray, fps: float) -> float:
-    """Root mean square of the error of hands and feet between 1 and 3 Hz, trunk lengths."""
+def fidgety_error(error: Recording) -> float:
+    """Root mean square of a measured error of hands and feet between 1 and 3 Hz, trunk lengths."""
     from scipy.signal import butter, sosfiltfilt
 
-    ends = np.nan_to_num(cleaning.fill_gaps(error)[:, [IN_MOTION_19.index(name) for name in ENDS]])
-    band = sosfiltfilt(butter(4, FIDGETY, "bandpass", fs=fps, output="sos"), ends, axis=0)
+    ends = cleaning.fill_gaps(error.keypoints)[:, [IN_MOTION_19.index(name) for name in ENDS]]
+    band = sosfiltfilt(butter(4, FIDGETY, "bandpass", fs=error.fps, output="sos"), np.nan_to_num(ends), axis=0)
     return float(np.sqrt((band**2).sum(-1).mean()))
 
 
-def spoiled(exact: Recording, error: np.ndarray, scale: float) -> Recording:
-    """The exact points with a multiple of a measured error, whose gaps are filled."""
-    filled = np.nan_to_num(cleaning.fill_gaps(error))
-    points = exact.keypoints[: len(error)] + scale * trunk(exact.keypoints) * filled
-    return replace(exact, keypoints=points, confidence=None)
+def sizes(error: Recording) -> dict[str, float]:
+    """Median length of a measured error, and that of fidgety movements, trunk lengths."""
+    return {
+        "error": float(np.nanmedian(np.linalg.norm(error.keypoints, axis=-1))),
+        "fidgety_error": fidgety_error(error),
+    }
 
 
 def chains(options: Options, exact: Recording, video: Path) -> Iterator[tuple[str, Recording, QualityOptions]]:
     """Name, keypoints and gate of every chain."""
     plain, mended = QualityOptions(), QualityOptions(repair=True)
     yield "exact keypoints", exact, plain
-    for decoder in options.decoders:
-        found = tracked(options, decoder, video)
-        yield decoder, found, plain
-        yield f"{decoder}, repaired", found, mended
+    for name in options.trackers:
+        found = tracked(options, name, video)
+        yield name, found, plain
+        yield f"{name}, repaired", found, mended
         for kind in ("median5", "butterworth"):
             smooth = found.with_step(kind, keypoints=cleaning.smooth(found.keypoints, kind))  # type: ignore[arg-type]
-            yield f"{decoder}, {kind}, repaired", smooth, mended
+            yield f"{name}, {kind}, repaired", smooth, mended
 
 
 def answer(assessor: Assessor, recording: Recording, gate: QualityOptions) -> Answer:
@@ -214,20 +200,16 @@ def main(options: Options) -> None:
             clip = clip_of(options, index)
             exact, video = clip.recording(), video_of(options, index, clip)
             known = {"infant": index, "outcome": index % 2}
-            measured = None
+            errors: dict[str, Recording] = {}
             for name, recording, gate in chains(options, exact, video):
-                error = error_of(recording, exact)
-                measured = error if measured is None and name != "exact keypoints" else measured
-                sizes = {"error": np.nanmedian(np.linalg.norm(error, axis=-1))}
-                sizes |= {"fidgety_error": fidgety_error(error, exact.fps)}
-                answers.append({"chain": name, **known, **answer(assessor, recording, gate)._asdict(), **sizes})
-            assert measured is not None
+                errors[name] = measure_error(convert(recording, exact.skeleton), exact)
+                found = answer(assessor, recording, gate)
+                answers.append({"chain": name, **known, **found._asdict(), **sizes(errors[name])})
+            measured = errors[options.trackers[0]]
             for scale in SCALES:
-                scaled = spoiled(exact, measured, scale)
-                sizes = {"error": scale * np.nanmedian(np.linalg.norm(measured, axis=-1))}
-                sizes |= {"fidgety_error": scale * fidgety_error(measured, exact.fps)}
-                found = answer(assessor, scaled, QualityOptions())
-                curve.append({"chain": f"{scale:g}", **known, **found._asdict(), **sizes})
+                found = answer(assessor, add_error(exact, measured, scale), QualityOptions())
+                scaled = {name: scale * size for name, size in sizes(measured).items()}
+                curve.append({"chain": f"{scale:g}", **known, **found._asdict(), **scaled})
             progress.update(index + 1)
     write(options, pd.DataFrame(answers), pd.DataFrame(curve))
 
