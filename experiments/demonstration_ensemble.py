@@ -135,7 +135,7 @@ def measure_errors(folder: Path, infants: int) -> None:
     for index in range(infants):
         clip = clip_of(film, index)
         exact = clip.recording(name=f"error{index:04d}")
-        found: Recording = tracked(film, "dark", video_of(film, index, clip))
+        found: Recording = tracked(film, "bundled:dark", video_of(film, index, clip))
         formats.write(measure_error(found, exact), folder / f"{exact.name}.npz")
 
 
