@@ -35,6 +35,8 @@ MAX_ARCHIVE_RATIO = 100
 """Largest ratio of unpacked to packed bytes of an archive member (.npz)."""
 MAX_JSON_BYTES = 256 * 1024**2
 """Largest JSON file that is read: as objects it takes some ten times its size in memory."""
+MAX_HDF5_BYTES = 512 * 1024**2
+"""Most bytes of numbers that are read of an HDF5 file: two processes hold copies of them."""
 MAX_LINE_CHARACTERS = 1_000_000
 """Longest line of a text table."""
 MAX_COORDINATE = 1e6
