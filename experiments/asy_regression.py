@@ -28,7 +28,7 @@ from infantjax.errors import InputError
 from infantjax.evaluation import plots
 from infantjax.files import write_atomically
 from infantjax.methods.asy_regression.images import DepthFrames, read_frames
-from infantjax.methods.asy_regression.method import AsyRegression
+from infantjax.methods.asy_regression.method import UNIT, AsyRegression
 from infantjax.methods.asy_regression.model import FRAMES, HEIGHT
 from infantjax.methods.asy_regression.network import DepthNetwork
 from infantjax.pose.annotations import Annotations, read_annotations
@@ -127,8 +127,8 @@ def trained(model: str, annotations: Annotations, options: Options) -> tuple[Dep
 
 def median_and_range(metrics: Mapping[str, float | None], limb: str) -> str:
     """As printed in the paper; `-` where no joint was found."""
-    median = metrics[f"RMSD of {limb}"]
-    return "-" if median is None else f"{median:.2f} ({metrics[f'IQR of {limb}']:.2f})"
+    median, spread = (metrics[f"{name} of {limb}, {UNIT}"] for name in ("RMSD", "IQR"))
+    return "-" if median is None else f"{median:.2f} ({spread:.2f})"
 
 
 def of_clips(network: DepthNetwork, read: DepthFrames, clips: Sequence[int]) -> Float[np.ndarray, "clip limb"]:

@@ -18,6 +18,7 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ MAX_ARCHIVE_RATIO = 100
 """Largest ratio of unpacked to packed bytes of an archive member (.npz)."""
 MAX_JSON_BYTES = 256 * 1024**2
 """Largest JSON file that is read: as objects it takes some ten times its size in memory."""
+MAX_HDF5_BYTES = 512 * 1024**2
+"""Most bytes of numbers that are read of an HDF5 file: two processes hold copies of them."""
 MAX_LINE_CHARACTERS = 1_000_000
 """Longest line of a text table."""
 MAX_COORDINATE = 1e6
@@ -73,13 +76,16 @@ def write_atomically(path: str | Path, content: str | bytes | Iterable[bytes]) -
 def write_together(contents: Mapping[Path, str | bytes | Iterable[bytes]]) -> None:
     """Write files of one folder as `write_atomically` does; none is renamed before all are written.
 
-    A process that is killed between two renames leaves the later files as they were: each is whole, of one call or the
-    other.
+    Files of two calls are never there at once: a process that is killed between two renames leaves the later files
+    missing. What a process that was killed left in the folder a day ago is removed.
 
     Raises:
         OSError: as `write_atomically`; its `filename` is the file that failed.
     """
     temporaries: dict[Path, str] = {}
+    aside: dict[Path, str] = {}
+    for folder in {path.parent for path in contents}:
+        _remove_stale_once(folder)
     try:
         for path, content in contents.items():
             data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
@@ -90,14 +96,20 @@ def write_together(contents: Mapping[Path, str | bytes | Iterable[bytes]]) -> No
                 stream.flush()
                 os.fsync(stream.fileno())
             os.chmod(temporaries[path], 0o666 & ~umask())
+        for path in list(contents)[1:]:
+            if path.is_file():
+                os.replace(path, f"{temporaries[path]}-old")
+                aside[path] = f"{temporaries[path]}-old"
         for path in contents:
             os.replace(temporaries[path], path)
             del temporaries[path]
     except OSError as error:
         error.filename = str(path)
+        for path in aside.keys() & temporaries.keys():
+            os.replace(aside[path], path)
         raise
     finally:
-        for temporary in temporaries.values():
+        for temporary in (*temporaries.values(), *aside.values()):
             Path(temporary).unlink(missing_ok=True)
 
 
@@ -295,6 +307,12 @@ def locked(directory: Path) -> Iterator[None]:
     with lock:
         _remove_stale(directory)
         yield
+
+
+@cache
+def _remove_stale_once(directory: Path) -> None:
+    """The first time that this process writes a file there: to list a large folder for each file would be slow."""
+    _remove_stale(directory)
 
 
 def _remove_stale(directory: Path) -> None:

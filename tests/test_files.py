@@ -105,6 +105,31 @@ def test_of_files_that_are_written_together_none_is_there_when_one_fails(tmp_pat
     assert old.read_text() == "old"
 
 
+def test_files_of_two_calls_are_never_there_at_once_whenever_the_process_is_killed(tmp_path, monkeypatch):
+    paths, seen, replace = [tmp_path / name for name in "abc"], [], os.replace
+
+    def replaced(*names):
+        replace(*names)
+        seen.append({path.read_text() for path in paths if path.exists()})
+
+    files.write_together(dict.fromkeys(paths, "old"))
+    monkeypatch.setattr(os, "replace", replaced)
+    files.write_together(dict.fromkeys(paths, "new"))
+    assert seen[0] == {"old"}
+    assert seen[-1] == {"new"}
+    assert {"old", "new"} not in seen
+    assert sorted(tmp_path.iterdir()) == paths
+
+
+def test_a_file_that_cannot_be_replaced_leaves_the_later_ones_as_they_were(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").write_text("old")
+    with pytest.raises(OSError, match="directory"):
+        files.write_together(dict.fromkeys([tmp_path / "a", tmp_path / "b"], "new"))
+    assert (tmp_path / "b").read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
 def test_a_lock_that_is_no_plain_file_is_refused(tmp_path, kind):
     lock, other = tmp_path / ".lock", tmp_path / "other"
@@ -200,13 +225,17 @@ def test_a_kill_while_a_folder_is_replaced_never_leaves_it_missing(tmp_path, mon
     assert (target / "new").exists()
 
 
-def test_what_a_killed_process_left_a_day_ago_is_removed_when_the_folder_is_locked(tmp_path):
+@pytest.mark.parametrize("lock", [True, False])
+def test_what_a_killed_process_left_a_day_ago_is_removed_at_the_next_lock_or_file(tmp_path, lock):
     names = {name: tmp_path / name for name in (".tmp-old", ".tmp-new", "result")}
     for path in names.values():
         path.touch()
     (tmp_path / ".tmp-folder").mkdir()
     for path in (names[".tmp-old"], tmp_path / ".tmp-folder", names["result"]):
         os.utime(path, (0, 0))
-    with files.locked(tmp_path):
-        pass
+    if lock:
+        with files.locked(tmp_path):
+            pass
+    else:
+        files.write_atomically(names["result"], "new")
     assert {path.name for path in tmp_path.iterdir()} - {".lock"} == {".tmp-new", "result"}

@@ -43,6 +43,10 @@ _BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv", "quali
 
 KEYPOINTS = ".keypoints"
 """Ending of the name, before its suffix, of the keypoint file of a video beside its report."""
+VISITS = ".visits"
+"""The same of the visits of the infant, as a table and as JSON."""
+DescribeVisits = Callable[[Mapping[str, Any], Sequence[Glance], Glance], tuple[list[str], dict[str, str]]]
+"""Sentences on the record of a visit, the earlier visits and this one; and files to put beside its page, by ending."""
 _BLOCK = 64
 """Recordings that are read before they are assessed, at most."""
 
@@ -124,9 +128,10 @@ def _may_be_recording(path: Path) -> bool:
             return False
     if is_video_name(path):
         return True
-    # The record and the keypoints that an earlier report left.
-    stem = path.stem.removesuffix(KEYPOINTS) if path.stem.endswith(KEYPOINTS) or path.suffix == ".json" else None
-    reported = stem is not None and path.with_name(f"{stem}.html").exists()
+    # The record, the keypoints and the visits that an earlier report left.
+    stem = path.stem.removesuffix(KEYPOINTS).removesuffix(VISITS)
+    left = stem != path.stem or path.suffix == ".json"
+    reported = left and path.with_name(f"{stem}.html").exists()
     return path.is_file() and path.suffix.lower() in _suffixes() and not reported
 
 
@@ -151,7 +156,7 @@ def assess_files(
     read_only: Sequence[Path] = (),
     cluster: tuple[Engine, Callable[[], tuple[Assessor, ReadOptions]]] | None = None,
     film: FilmOptions = LINKED,
-    describe_visits: page.DescribeVisits = page.no_words,
+    describe_visits: DescribeVisits | None = None,
     report: Callable[[int, Row], None] = lambda done, row: None,
 ) -> list[Row]:
     """Assess recordings and write `NAME.json`, `NAME.html`, `summary.csv` and `index.html`.
@@ -171,7 +176,7 @@ def assess_files(
             function returns there in place of `assessor` and `options`. A page then shows the earlier visits that were
             finished when its task began.
         film: what the pages show of videos.
-        describe_visits: see `page.to_html`.
+        describe_visits: what the pages say of earlier visits, and files beside them.
         report: called with the number of finished recordings and the newest row.
 
     Returns:
@@ -207,7 +212,7 @@ class _How(NamedTuple):
     quality: QualityOptions
     overwrite: bool
     film: FilmOptions
-    describe_visits: page.DescribeVisits
+    describe_visits: DescribeVisits | None
 
 
 def _assess(
@@ -310,17 +315,21 @@ class _Item(NamedTuple):
 
     @property
     def json(self) -> Path:
-        return self.target.with_name(self.target.name + ".json")
+        return self.beside(".json")
 
     @property
     def page(self) -> Path:
-        return self.target.with_name(self.target.name + ".html")
+        return self.beside(".html")
 
     @property
     def results(self) -> list[Path]:
         """All files that may be written for it."""
-        endings = (".json", ".html", f"{KEYPOINTS}.csv", f"{KEYPOINTS}.npz", f"{OVERLAY}.mp4")
-        return [self.target.with_name(self.target.name + ending) for ending in endings]
+        kept = [f"{KEYPOINTS}.csv", f"{KEYPOINTS}.npz", f"{OVERLAY}.mp4", f"{VISITS}.csv", f"{VISITS}.json"]
+        return [self.json, self.page, *map(self.beside, kept)]
+
+    def beside(self, ending: str) -> Path:
+        """One of its results."""
+        return self.target.with_name(self.target.name + ending)
 
     @property
     def renamed(self) -> str:
@@ -373,8 +382,12 @@ def _write_result(
     film = None
     if isinstance(source.recording, Recording) and needs_tracker(item.path):
         film = film_of(item.path, source.recording, record, item.page, how.film)
-    html = page.to_html(record, assessment.movement, assessment.movement_fps, earlier, film, how.describe_visits)
-    write({item.json: canonical_json(record), item.page: html})
+    notes, files = how.describe_visits(record, earlier, glance) if how.describe_visits else ([], {})
+    html = page.to_html(record, assessment.movement, assessment.movement_fps, earlier, film, notes)
+    beside = {item.beside(ending): text for ending, text in files.items()}
+    write({item.json: canonical_json(record), item.page: html, **beside})
+    for stale in {item.beside(f"{VISITS}.csv"), item.beside(f"{VISITS}.json")} - set(beside):
+        stale.unlink(missing_ok=True)
     return row
 
 

@@ -1,4 +1,4 @@
-"""Plots of an evaluation, by Matplotlib: ROC, reliability, decision curve, correct keypoints.
+"""Plots of an evaluation, by Matplotlib: ROC, reliability, decision curve, Bland-Altman, correct keypoints.
 
 Each function draws one figure; `save` writes figures. The same values give the same bytes. Every function raises
 `MissingExtraError` where Matplotlib is not installed, and `ValueError` as the computation that it draws.
@@ -14,7 +14,8 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from infantjax.errors import MissingExtraError
-from infantjax.evaluation import calibration, decision, discrimination
+from infantjax.evaluation import calibration, decision, discrimination, score
+from infantjax.evaluation.intervals import Groups
 from infantjax.files import write_atomically
 
 if TYPE_CHECKING:
@@ -87,6 +88,25 @@ def decision_curve(risks: Risks, labels: ArrayLike) -> "Figure":
     top = max(float(np.mean(np.asarray(labels))), 0.05)
     axes.set(xlim=(0, 1), ylim=(-0.3 * top, 1.1 * top))
     axes.legend()
+    return figure
+
+
+def bland_altman(predicted: ArrayLike, measured: ArrayLike, groups: Groups | None = None) -> "Figure":
+    """Predicted less measured scores over the mean of both, with bias and limits of agreement and their intervals.
+
+    Args:
+        predicted: see `score.evaluate`, as `measured` and `groups`.
+        measured: `[recording]`.
+        groups: `[recording]` the infant of each, or None.
+    """
+    predicted, measured = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
+    figure, axes = new_figure("mean of predicted and measured score", "predicted - measured score")
+    metrics = score.evaluate(predicted, measured, groups).metrics
+    for name, style in (("bias", "-"), ("limit_low", "--"), ("limit_high", "--")):
+        value, low, high = metrics.loc[name]
+        axes.axhline(value, color="C0", linestyle=style, linewidth=1)
+        axes.axhspan(low, high, color="C0", alpha=0.15, linewidth=0)
+    axes.plot((predicted + measured) / 2, predicted - measured, "o", color="0.3", markersize=4)
     return figure
 
 

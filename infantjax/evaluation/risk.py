@@ -72,11 +72,7 @@ class Evaluation:
         """As lines of text; `nan` where a metric is not defined, no interval where none was computed."""
         unit = f"{self.recordings} recordings of {self.infants}" if self.recordings else f"{self.infants}"
         lines = [f"{unit} infants, {self.cases} with outcome 1, threshold {self.threshold:g}"]
-        width = max(map(len, self.metrics.index)) + 2
-        for name, value, low, high in self.metrics.itertuples():
-            alone = math.isnan(low) and not math.isnan(value)
-            interval = "" if alone else f"  ({low:.3f} to {high:.3f})"
-            lines.append(f"{name:<{width}}{value:.3f}{interval}")
+        lines += metric_lines(self.metrics)
         if self.comparisons is not None:
             lines += self._compared_lines(self.comparisons)
         for name, group in self.subgroups.items():
@@ -96,6 +92,16 @@ class Evaluation:
                 shares = f"{row.Index:<14}{row.first:>8.3f}{row.second:>8.3f}{row.difference:>+12.3f}"
                 lines.append(f"{shares}{interval:>20}{ps}")
         return lines
+
+
+def metric_lines(metrics: "pd.DataFrame") -> list[str]:
+    """Metrics as lines of text; `nan` where one is not defined, no interval where none was computed."""
+    lines, width = [], max(map(len, metrics.index)) + 2
+    for name, value, low, high in metrics.itertuples():
+        alone = math.isnan(low) and not math.isnan(value)
+        interval = "" if alone else f"  ({low:.3f} to {high:.3f})"
+        lines.append(f"{name:<{width}}{value:.3f}{interval}")
+    return lines
 
 
 def evaluate(
@@ -133,14 +139,15 @@ def evaluate(
     fitted = cross_fitting.cross_fitted_metrics(risks, labels, groups, seed)
     elsewhere = _predictive_values(found["sensitivity"].value, found["specificity"].value)
     labels = np.asarray(labels)
-    metrics = _table({**found, **elsewhere, **calibrated, **fitted})
+    metrics = metric_table({**found, **elsewhere, **calibrated, **fitted})
     if groups is None:
         return Evaluation(len(labels), int(labels.sum()), threshold, metrics)
     outcomes = dict(zip(groups, labels.tolist()))
     return Evaluation(len(outcomes), sum(outcomes.values()), threshold, metrics, recordings=len(labels))
 
 
-def _table(estimates: Mapping[str, Estimate]) -> "pd.DataFrame":
+def metric_table(estimates: Mapping[str, Estimate]) -> "pd.DataFrame":
+    """Metrics as a table: a row a metric, columns `value`, `low` and `high`."""
     import pandas as pd
 
     return pd.DataFrame.from_dict(estimates, orient="index", columns=list(Estimate._fields))
@@ -253,7 +260,7 @@ def evaluate_subgroups(
     for name, rows in pd.DataFrame({"group": list(groups), "risk": risks, "label": labels}).groupby("group"):
         given = rows["risk"], rows["label"], threshold
         metrics = discrimination.discrimination_metrics(*given, resamples=resamples, seed=seed)
-        found[str(name)] = Evaluation(len(rows), int(rows["label"].sum()), threshold, _table(metrics))
+        found[str(name)] = Evaluation(len(rows), int(rows["label"].sum()), threshold, metric_table(metrics))
     return found
 
 

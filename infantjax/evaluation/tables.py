@@ -1,13 +1,14 @@
-"""Risks and outcomes from the tables that `assess` and `crossval` write, as data frames."""
+"""Risks or scores, and outcomes, from the tables that `assess` and `crossval` write, as data frames."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from infantjax.errors import InputError
 from infantjax.files import without_guard
 from infantjax.formats import checks, text
 from infantjax.formats.outcomes import read_column, read_infant_ids, read_outcomes
+from infantjax.recording.cohort import ANY_SCORE, ScoreRange
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +18,7 @@ MAX_GROUPS = 20
 
 QUALITY = "quality.csv"
 """Name of the table of the quality of a cohort's recordings."""
+_REMEDY = "give the summary.csv of assess or a table with id and risk"
 _NAMES = ("id", "name", "file")
 _T = TypeVar("_T")
 
@@ -27,12 +29,14 @@ class ColumnNames(NamedTuple):
     Attributes:
         id: of the infants. Without such a column each line is an infant of its own, if `risk` is given.
         risk: of the risks, 0..1.
-        outcome: of the outcomes, 0 or 1.
+        outcome: of the outcomes, 0 or 1, or measured scores.
+        score: of predicted scores; given, the table holds scores.
     """
 
     id: str | None = None
     risk: str | None = None
     outcome: str | None = None
+    score: str | None = None
 
 
 USUAL = ColumnNames()
@@ -66,6 +70,27 @@ def read_cells(path: str | Path, remedy: str, *, pad: bool = False) -> "pd.DataF
     return pd.DataFrame(list(rows.values()), pd.Index(rows, dtype=int), header, dtype=object)
 
 
+def holds_scores(path: str | Path, columns: ColumnNames = USUAL) -> bool:
+    """Whether a table holds scores: their column is named, or those of `assess` or the outcomes of `crossval` say so.
+
+    Raises:
+        InputError: it is no text table.
+    """
+    table = read_cells(path, _REMEDY)
+    if columns.risk or columns.score:
+        return columns.score is not None
+    if "value_name" in table:
+        return bool((table["value_name"] == "score").any())
+    return {"runs", "outcome"} <= set(table) and not table["outcome"].isin(("", "0", "1")).all()
+
+
+def read_scores(
+    path: str | Path, outcomes: str | Path | None = None, columns: ColumnNames = USUAL
+) -> "tuple[pd.DataFrame, list[str]]":
+    """As `read_risks` with the column `score` in place of `risk`, and outcomes that are measured scores."""
+    return _read(path, outcomes, columns._replace(risk=columns.score), "score")
+
+
 def read_risks(
     path: str | Path, outcomes: str | Path | None = None, columns: ColumnNames = USUAL
 ) -> "tuple[pd.DataFrame, list[str]]":
@@ -86,10 +111,16 @@ def read_risks(
         InputError: a column is missing, a risk is not a number in 0..1, two files of a summary have one id, or no row
             can be used.
     """
+    return _read(path, outcomes, columns, "risk")
+
+
+def _read(
+    path: str | Path, outcomes: str | Path | None, columns: ColumnNames, kind: Literal["risk", "score"]
+) -> "tuple[pd.DataFrame, list[str]]":
     import pandas as pd
 
-    table = read_cells(path, "give the summary.csv of assess or a table with id and risk")
-    used = _find_columns(Path(path), list(table), columns, outcomes is None)
+    table = read_cells(path, _REMEDY)
+    used = _find_columns(Path(path), list(table), columns, outcomes is None, kind)
     names = table[used.id] if used.id else pd.Series([f"line {number}" for number in table.index], table.index)
     given = table[used.risk] != ""
     if {"file", "value_name"} <= set(table) and (
@@ -101,29 +132,34 @@ def read_risks(
         what = f'lines {first} and {second} are both named "{name[:60]}"'
         raise InputError(path, what, "give each file an id of its own")
     if "value_name" in table:
-        for number, cell in table["value_name"][~table["value_name"].isin(("", "risk"))].items():
-            raise InputError(path, f"line {number} has a {cell[:20]}, not a risk", "give a table of risks")
-    risks = pd.to_numeric(table[used.risk].str.replace(",", ".", n=1).where(given), errors="coerce")
-    for number, cell in table[used.risk][given & risks.isna()].items():
-        what = f'line {number}, column risk: "{cell[:40]}" is not a number'
+        for number, cell in table["value_name"][~table["value_name"].isin(("", kind))].items():
+            raise InputError(path, f"line {number} has a {cell[:20]}, not a {kind}", f"give a table of {kind}s")
+    values = pd.to_numeric(table[used.risk].str.replace(",", ".", n=1).where(given), errors="coerce")
+    for number, cell in table[used.risk][given & values.isna()].items():
+        what = f'line {number}, column {kind}: "{cell[:40]}" is not a number'
         raise InputError(path, what, "leave the cell empty if missing")
-    for number, risk in risks[(risks < 0) | (risks > 1)].items():
+    for number, risk in values[(values < 0) | (values > 1)].items() if kind == "risk" else ():
         raise InputError(path, f"line {number} has risk {risk:g}, must be within 0..1", "correct the table")
     if outcomes is None:
-        labels = table[used.outcome].map({"0": 0, "1": 1})
-        for number, cell in table[used.outcome][labels.isna() & (table[used.outcome] != "")].items():
-            raise InputError(path, f"line {number} has outcome {cell[:20]!r}, which is not 0 or 1", "correct the table")
+        cells, numbers = table[used.outcome], table[used.outcome].str.replace(",", ".", n=1)
+        labels = cells.map({"0": 0, "1": 1}) if kind == "risk" else pd.to_numeric(numbers, errors="coerce")
+        for number, cell in cells[labels.isna() & (cells != "")].items():
+            allowed = "0 or 1" if kind == "risk" else "a number"
+            what = f"line {number} has outcome {cell[:20]!r}, which is not {allowed}"
+            raise InputError(path, what, "correct the table")
     else:
-        known = read_outcomes(outcomes)
+        known = read_outcomes(outcomes, ANY_SCORE if kind == "score" else None)
         labels = names.map(lambda name: _known(known, name))
-    rows = pd.DataFrame({"id": names, "risk": risks, "outcome": labels})
+    rows = pd.DataFrame({"id": names, kind: values, "outcome": labels})
     problems = [
-        f"line {row.Index} ({row.id[:60]}): has no {'outcome' if row.risk == row.risk else 'risk'}"
+        f"line {row.Index} ({row.id[:60]}): has no {'outcome' if row[2] == row[2] else kind}"
         for row in rows[rows.isna().any(axis=1)].itertuples()
     ]
-    rows = rows.dropna().astype({"outcome": int}).reset_index(drop=True)
+    rows = rows.dropna().astype({"outcome": int if kind == "risk" else float}).reset_index(drop=True)
     if rows.empty:
-        raise InputError(path, "holds no infant with a risk and an outcome", "check that the ids of both tables agree")
+        raise InputError(
+            path, f"holds no infant with a {kind} and an outcome", "check that the ids of both tables agree"
+        )
     return rows, problems
 
 
@@ -151,18 +187,17 @@ def read_not_assessable(path: str | Path, columns: ColumnNames = USUAL) -> dict[
     return found
 
 
-def _find_columns(path: Path, header: Sequence[str], asked: ColumnNames, with_outcome: bool) -> ColumnNames:
+def _find_columns(path: Path, header: Sequence[str], asked: ColumnNames, with_outcome: bool, kind: str) -> ColumnNames:
     """The columns of a table, each by the name that was asked for or by a usual one."""
     for name in filter(None, asked):
         if name.lower() not in header:
             raise InputError(path, f'has no column "{name[:40]}"', f"it has {', '.join(header)[:200]}")
-    names, risk, outcome = (name.lower() if name else None for name in asked)
+    names, risk, outcome, _ = (name.lower() if name else None for name in asked)
     names = names or next((name for name in _NAMES if name in header), None)
-    usual = "value" if {"value_name", "runs"} & set(header) else "risk"
+    usual = "value" if {"value_name", "runs"} & set(header) else kind
     if (names is None and risk is None) or (risk or usual) not in header:
-        raise InputError(
-            path, "needs a column id and a column risk", "give the summary.csv of assess, or name them by --risk-column"
-        )
+        what = f"needs a column id and a column {kind}"
+        raise InputError(path, what, f"give the summary.csv of assess, or name them by --{kind}-column")
     if with_outcome and (outcome or "outcome") not in header:
         raise InputError(path, "has no column outcome", "give the table of outcomes too, or --outcome-column")
     return ColumnNames(names, risk or usual, outcome or "outcome")
@@ -173,15 +208,16 @@ def read_infants(path: str | Path | None, rows: "pd.DataFrame") -> list[str] | N
 
     Args:
         path: table of outcomes; an infant that it does not name is identified by its id.
-        rows: of `read_risks`.
+        rows: of `read_risks`, or of `read_scores`.
 
     Raises:
-        InputError: as `read_outcomes`, or recordings of an infant differ in their outcomes.
+        InputError: as `read_outcomes`, or recordings of an infant differ in their outcomes that are no scores.
     """
-    known = {} if path is None else read_infant_ids(path)
+    scored = "score" in rows
+    known = {} if path is None else read_infant_ids(path, ANY_SCORE if scored else None)
     infants = [_known(known, name) or name for name in rows["id"]]
     outcomes = rows["outcome"].groupby(infants).nunique()
-    if (outcomes > 1).any():
+    if not scored and (outcomes > 1).any():
         what = f'gives recordings of infant "{outcomes.idxmax()[:60]}" different outcomes'
         raise InputError(path or "the table of risks", what, "correct the table")
     return infants if len(outcomes) < len(infants) else None
@@ -204,18 +240,21 @@ def mean_per_infant(rows: "pd.DataFrame", path: str | Path | None) -> "pd.DataFr
     return grouped.agg({"risk": "mean", "outcome": "first"})
 
 
-def read_subgroups(path: str | Path, column: str, names: Sequence[str]) -> list[str]:
+def read_subgroups(
+    path: str | Path, column: str, names: Sequence[str], score_range: ScoreRange | None = None
+) -> list[str]:
     """The subgroup of each infant, by a column of the table of outcomes; `not given` where the table has no entry.
 
     Args:
         path: table of outcomes, or one of risks that has them.
         column: its name in the header.
         names: ids.
+        score_range: of outcomes that are scores.
 
     Raises:
         InputError: as `read_column`, or the column has more than `MAX_GROUPS` different entries.
     """
-    known = read_column(path, column)
+    known = read_column(path, column, score_range)
     if (different := len(set(known.values()))) > MAX_GROUPS:
         what = f'has {different} different entries in column "{column}", at most {MAX_GROUPS} make subgroups'
         raise InputError(path, what, "sort them into classes")

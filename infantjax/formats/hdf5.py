@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES, MAX_POINTS
+from infantjax.files import MAX_ARCHIVE_RATIO, MAX_HDF5_BYTES, MAX_POINTS
 
 TIME_LIMIT = 15.0
 """Seconds that reading may take, plus one for every 20 MB."""
@@ -70,11 +70,11 @@ def load(path: Path) -> Content:
     size = path.stat().st_size
     limits = {
         "file": size,
-        "bytes": MAX_FILE_BYTES,
+        "bytes": MAX_HDF5_BYTES,
         "ratio": MAX_ARCHIVE_RATIO,
         "small": 1 << 20,
         "texts": 64 * MAX_POINTS,
-        "memory": 4 * MAX_FILE_BYTES,
+        "memory": 4 * MAX_HDF5_BYTES,
     }
     child = Path(__file__).with_name("hdf5_child.py")
     # An absolute path never looks like an option. A single thread keeps the address space small.

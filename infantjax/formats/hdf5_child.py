@@ -5,7 +5,6 @@ of the package, so that it starts fast. It writes a .npz to standard output: the
 need, and `info`, JSON with the names of the members, the groups of pandas, and an error if there is one.
 """
 
-import io
 import json
 import sys
 from typing import Any
@@ -32,12 +31,10 @@ def main(path: str, limits: dict[str, int]) -> None:
     except Exception as error:  # whatever the library raises on a damaged file is the answer
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         info["error"] = f"is not an HDF5 file that can be read ({reason})"
-    stream = io.BytesIO()
     # Numbers as names: the file may call an array anything.
     info["arrays"] = list(arrays)
     encoded = np.frombuffer(json.dumps(info).encode(), dtype=np.uint8)
-    np.savez(stream, info=encoded, **{str(i): a for i, a in enumerate(arrays.values())})  # type: ignore[arg-type]
-    sys.stdout.buffer.write(stream.getbuffer())
+    np.savez(sys.stdout.buffer, info=encoded, **{str(i): a for i, a in enumerate(arrays.values())})  # type: ignore[arg-type]
 
 
 def _read(path: str, limits: dict[str, int], info: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:

@@ -79,22 +79,22 @@ def read_outcome_table(path: Path, problems: Problems, score_range: ScoreRange |
     return rows
 
 
-def read_outcomes(path: str | Path) -> dict[str, int]:
-    """Read the outcome of each recording of a table, by id.
+def read_outcomes(path: str | Path, score_range: ScoreRange | None = None) -> dict[str, float]:
+    """Read the outcome of each recording of a table, by id: 0 or 1, or within the range of scores if there is one.
 
     Raises:
         InputError: the table cannot be read, names no infant, or contradicts itself.
     """
-    return {name: int(row.outcome) for name, row in _valid_rows(path).items()}
+    return {name: row.outcome for name, row in _valid_rows(path, score_range).items()}
 
 
-def read_column(path: str | Path, column: str) -> dict[str, str]:
-    """Read another column of a table of outcomes, by id, without empty cells.
+def read_column(path: str | Path, column: str, score_range: ScoreRange | None = None) -> dict[str, str]:
+    """Read another column of a table of outcomes, by id, without empty cells; `score_range` as `read_outcomes`.
 
     Raises:
         InputError: as `read_outcomes`, or the column is missing or empty; the message lists the columns.
     """
-    rows = _valid_rows(path)
+    rows = _valid_rows(path, score_range)
     found = {name: row.metadata[column] for name, row in rows.items() if column in row.metadata}
     if not found:
         known = sorted({name for row in rows.values() for name in row.metadata})
@@ -103,13 +103,15 @@ def read_column(path: str | Path, column: str) -> dict[str, str]:
     return found
 
 
-def read_infant_ids(path: str | Path) -> dict[str, str]:
+def read_infant_ids(path: str | Path, score_range: ScoreRange | None = None) -> dict[str, str]:
     """Read the group of each recording of a table of outcomes, by id; the id itself where there is none.
+
+    `score_range` as `read_outcomes`.
 
     Raises:
         InputError: as `read_outcomes`.
     """
-    return {name: row.group for name, row in _valid_rows(path).items()}
+    return {name: row.group for name, row in _valid_rows(path, score_range).items()}
 
 
 def read_metadata(path: str | Path) -> dict[str, dict[str, str]]:
@@ -174,9 +176,9 @@ def ids_of_file(path: Path) -> Iterator[str]:
         yield plain
 
 
-def _valid_rows(path: str | Path) -> dict[str, OutcomeRow]:
+def _valid_rows(path: str | Path, score_range: ScoreRange | None) -> dict[str, OutcomeRow]:
     problems = Problems()
-    rows = read_outcome_table(Path(path), problems)
+    rows = read_outcome_table(Path(path), problems, score_range)
     if problems.errors:
         raise problems.to_error(path, _WRITE_OUTCOMES)
     return rows

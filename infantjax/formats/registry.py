@@ -48,7 +48,7 @@ FORMATS: dict[str, Format] = {
         Format("deeplabcut-csv", (".csv",), deeplabcut.recognizes_csv, deeplabcut.read_csv, deeplabcut.write_csv, True),
         Format("deeplabcut-h5", (".h5", ".hdf5"), deeplabcut.recognizes_h5, deeplabcut.read_h5, individuals=True),
         Format("openpose", ("/",), openpose.recognizes, openpose.read, openpose.write),
-        Format("coco", (".json",), coco.recognizes, coco.read, coco.write),
+        Format("coco", (".json",), coco.recognizes, coco.read, coco.write, individuals=True),
         Format("mmpose", (".json",), mmpose.recognizes, mmpose.read),
         Format("sleap-h5", (".h5", ".hdf5"), sleap.recognizes, sleap.read, individuals=True),
         Format("ultralytics", (".json",), ultralytics.recognizes, ultralytics.read),

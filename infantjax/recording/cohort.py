@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ScoreRange = tuple[float, float]
 """Lowest and highest value of a score."""
+ANY_SCORE: ScoreRange = (-1e6, 1e6)
+"""Where the scale of a score is not known."""
 T = TypeVar("T")
 
 

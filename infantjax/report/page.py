@@ -9,7 +9,7 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from itertools import groupby
@@ -26,16 +26,8 @@ from infantjax.report.glance import Glance
 from infantjax.report.study import Section
 from infantjax.report.table import Row
 
-DescribeVisits = Callable[[Mapping[str, Any], Sequence[Glance], Glance], list[str]]
-"""Sentences on the record of a visit, the earlier visits, and this one."""
-
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and halves of surrogate pairs, which UTF-8 cannot hold."""
-
-
-def no_words(record: Mapping[str, Any], earlier: Sequence[Glance], now: Glance) -> list[str]:
-    """Say nothing of the visits."""
-    return []
 
 
 def to_html(
@@ -44,7 +36,7 @@ def to_html(
     movement_fps: float,
     earlier: Sequence[Glance] = (),
     film: Film | None = None,
-    describe_visits: DescribeVisits = no_words,
+    visit_notes: Sequence[str] = (),
 ) -> str:
     """A self-contained page of an assessment by any method; equal arguments give equal bytes.
 
@@ -58,7 +50,7 @@ def to_html(
         movement_fps: frames per second of the movement.
         earlier: earlier visits of the infant, in order; see `Glance.earlier`.
         film: the video that the record was made from; see `infantjax.report.film.film_of`.
-        describe_visits: sentences below the chart of the visits.
+        visit_notes: sentences below the chart of the visits.
 
     Raises:
         ValueError: the movement does not fit the skeleton of the record.
@@ -90,7 +82,7 @@ def to_html(
         keypoints=sorted(names, key=lambda name: -(values.get(name) or 0.0)),
         limbs=_limbs(record["limbs"]),
         visits=[*earlier, now] if earlier and record["headline"] else [],
-        course_notes=describe_visits(record, earlier, now),
+        course_notes=visit_notes,
         networks=_networks(record["members"]) if series else [],
         data=data,
         film=film,

@@ -17,7 +17,7 @@ from infantjax.errors import InputError
 from infantjax.files import MAX_FILE_BYTES, git_blob_id, sha256
 from infantjax.lazy import did_you_mean, discover
 from infantjax.models.entry import PublicWeights
-from infantjax.progress import Progress
+from infantjax.progress import LOGGER, Progress
 from infantjax.weights.ensemble import Ensemble
 
 SUFFIXES = (".pth", ".tar")
@@ -53,6 +53,11 @@ def find(weights: str | Path, *, offline: bool | None = None, quiet: bool = True
         return Path(weights)
     name, known = str(weights), table()
     if name in known:
+        if not place(name).is_file() and not _is_offline(offline):
+            what = (
+                "the weights %s are needed and not in the cache: they are fetched, as `infantjax weights fetch %s` does"
+            )
+            LOGGER.info(f"note: {what}", name, name)
         return fetch(name, offline=offline, quiet=quiet)
     hint = "" if Path(name).suffix else did_you_mean(name, known)
     raise InputError(name, "is neither a file nor the name of public weights", hint or f"known are {', '.join(known)}")
@@ -88,7 +93,8 @@ def fetch(name: str, *, offline: bool | None = None, quiet: bool = True) -> Path
     address = f"{mirror.rstrip('/')}/{path.name}" if mirror else file.address
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if offline if offline is not None else os.environ.get(OFFLINE, "0") not in ("", "0"):
+        if _is_offline(offline):
+            by_hand = f"run `infantjax weights fetch {name}` with a network, or {by_hand}"
             raise InputError(name, f"{fault}, and the network is not to be used", by_hand)
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
             fresh = Path(folder) / path.name
@@ -99,6 +105,10 @@ def fetch(name: str, *, offline: bool | None = None, quiet: bool = True) -> Path
     except OSError as error:
         raise InputError(name, f"cannot be fetched ({_reason(error)})", by_hand) from None
     return path
+
+
+def _is_offline(offline: bool | None) -> bool:
+    return offline if offline is not None else os.environ.get(OFFLINE, "0") not in ("", "0")
 
 
 def problem(name: str) -> str:

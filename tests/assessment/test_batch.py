@@ -14,6 +14,7 @@ from infantjax import files
 from infantjax import formats as readers
 from infantjax.assessment import batch
 from infantjax.assessment.batch import ReadOptions, assess_files, find_recordings
+from infantjax.clinic import visits
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.recording.recording import Recording
@@ -142,11 +143,21 @@ def test_a_new_visit_finds_the_earlier_ones_of_its_infant(tmp_path, assessor):
     table = {name: {"infant": "B" if name == "other" else "A", "age_weeks": age} for name, age in ages.items()}
     for seed, name in enumerate(ages):
         path = write(tmp_path / f"{name}.csv", seed)
-        assess_files([path], tmp_path / "out", assessor, ReadOptions(metadata=table))
+        options = ReadOptions(metadata=table)
+        assess_files([path], tmp_path / "out", assessor, options, describe_visits=visits.describe)
     new, old = ((tmp_path / "out" / f"{name}.html").read_text("utf-8") for name in ("new", "old"))
     assert 'href="old.html"' in new
     assert 'href="other.html"' not in new
     assert "h-visits" not in old
+    assert sorted(path.name for path in (tmp_path / "out").glob("*visits*")) == ["new.visits.csv", "new.visits.json"]
+    assert [row["id"] for row in json.loads((tmp_path / "out" / "new.visits.json").read_text())["visits"]] == [
+        "old",
+        "new",
+    ]
+    with pytest.raises(InputError, match="contains no keypoint file"):
+        find_recordings([tmp_path / "out"])
+    assess_files([path], tmp_path / "out", assessor, overwrite=True)
+    assert not list((tmp_path / "out").glob("*visits*"))
 
 
 def test_the_page_of_a_video_shows_stills_and_links_to_it(tmp_path, assessor):

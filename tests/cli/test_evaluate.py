@@ -237,3 +237,40 @@ def test_clinical_tables_that_cannot_be_made_are_refused(run, clinic):
     clinic[0].rename(clinic[0].with_name("thresholds.csv"))
     table = clinic[0].with_name("thresholds.csv")
     run("evaluate", table, clinic[1], "-o", table.parent, "--quiet").refused("is also an input")
+
+
+@pytest.fixture
+def scored(tmp_path) -> tuple[Path, Path]:
+    """Out-of-fold scores of three infants with two visits each."""
+    values, outcomes = tmp_path / "out_of_fold.csv", tmp_path / "outcomes.csv"
+    scores = {"a": (10, 12), "b": (20, 24), "c": (30, 33), "d": (40, 39), "e": (50, 45), "f": (60, 66)}
+    values.write_text("id,runs,outcome,value\n" + "".join(f"{n},0,{m},{p}\n" for n, (m, p) in scores.items()))
+    outcomes.write_text("id;outcome;group;sex\n" + "".join(f"{n};{m};{n in 'abc'};m\n" for n, (m, _) in scores.items()))
+    return values, outcomes
+
+
+def test_scores_of_crossval_are_evaluated_beside_the_mean_score(run, scored, tmp_path):
+    found = json.loads("\n".join(run("evaluate", scored[0], "--json").out))
+    assert found["recordings"] == 6
+    assert "infants" not in found
+    assert found["mean_absolute_error"][0] == pytest.approx(21 / 6)
+    assert found["mean_absolute_error_of_mean"][0] == pytest.approx(18)
+    outcome = run("evaluate", *scored, "--subgroups", "sex", "--plots", tmp_path / "plots", "--json")
+    assert any("take recordings as independent" in line for line in outcome.err)
+    found = json.loads("\n".join(outcome.out))
+    assert found["infants"] == 2
+    assert found["rmse_of_mean"][0] == pytest.approx((2 * (40**2 + 30**2 + 20**2) / 6) ** 0.5)
+    assert found["subgroups"]["m"]["icc"] == found["icc"]
+    assert [path.name for path in (tmp_path / "plots").iterdir()] == ["bland_altman.svg"]
+
+
+def test_scores_of_assess_and_of_other_tables_are_evaluated(run, scored):
+    scored[0].write_text("file,id,value_name,value\nx,a,score,12\ny,d,score,39.5\n")
+    assert run("evaluate", *scored).out[0] == "2 recordings, errors in points of the score"
+    scored[0].write_text("id;guess\na;12,5\nd;39\n")
+    assert run("evaluate", *scored, "--score-column", "guess").out[1].split()[:2] == ["mean_absolute_error", "1.750"]
+
+
+@pytest.mark.parametrize("options", [["--by", "sex"], ["--threshold", 0.3], ["--per-infant"]])
+def test_options_of_risks_are_refused_of_scores(run, scored, options):
+    run("evaluate", *scored, *options, "--quiet").refused(f"{options[0]}.*cannot be used with scores")

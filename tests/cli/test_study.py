@@ -122,6 +122,33 @@ def test_the_file_of_init_is_read_and_never_written_over(run, tmp_path):
     run("study", "init", path).refused("exists")
 
 
+OF_SCORES = """\
+data = "tracks"
+outcomes = "tracks/outcomes.csv"
+method = "sma-cnn"
+[split]
+folds = 2
+test-fraction = 0.5
+[crossval]
+preprocessing = {window = 120, step = 100}
+network = {features = [2, 2, 2, 4]}
+training = {iterations = 2, report = 1, batch-size = 4, evaluation-batch = 4}
+[assess]
+force = true
+"""
+
+
+@pytest.mark.slow
+def test_a_study_of_scores_ends_with_their_errors(run, tmp_path):
+    assert run("simulate", "-n", 4, "--method", "sma-cnn", "--duration", 8, "-o", tmp_path / "tracks").status == 0
+    (tmp_path / "study.toml").write_text(OF_SCORES)
+    assert run("study", "run", tmp_path / "study.toml", "-o", tmp_path / "out").status == 0
+    found = json.loads((tmp_path / "out" / "evaluation" / "evaluation.json").read_text())
+    assert (found["recordings"], found["infants"]) == (6, 2)
+    assert (tmp_path / "out" / "evaluation" / "bland_altman.svg").exists()
+    assert "limit_high" in (tmp_path / "out" / "index.html").read_text()
+
+
 @pytest.mark.slow
 def test_a_study_of_videos_that_is_killed_goes_on_to_its_end(tmp_path):
     from infantjax.weights import bundled

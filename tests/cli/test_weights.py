@@ -40,7 +40,7 @@ def test_fetch_prints_where_the_file_is_and_verify_finds_damage(run, named):
     assert run("weights", "fetch").out == [str(named)]
     assert run("weights", "verify").out == [f"{DEFAULT_WEIGHTS}: as published"]
     assert run("weights", "verify", "other").status == 1
-    run("weights", "fetch", "other").refused("the network is not to be used; download http://127.0.0.1:1/o.h5 and put")
+    run("weights", "fetch", "other").refused("fetch other` with a network, or download http://127.0.0.1:1/o.h5 and put")
     named.write_bytes(b"else")
     outcome = run("weights", "verify")
     assert outcome.status == 1
@@ -62,3 +62,20 @@ def test_a_video_needs_no_option(run, named, clip, ensemble_folder, tmp_path):
     )
     named.unlink()
     run("pose", clip, "-o", tmp_path / "b.csv").refused("is not on this machine")
+
+
+def test_assess_names_missing_weights_before_it_reads_a_video(run, named, ensemble_folder, tmp_path, monkeypatch):
+    content = named.read_bytes()
+    named.unlink()
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x20ftypisom")  # begins as a video, and is none
+    given = ("assess", tmp_path / "clip.mp4", "--ensemble", ensemble_folder, "-o", tmp_path / "out")
+    run(*given).refused(f"{DEFAULT_WEIGHTS}: is not on this machine.* run `infantjax weights fetch {DEFAULT_WEIGHTS}`")
+    monkeypatch.delenv(public.OFFLINE)
+    monkeypatch.setattr(public, "_download", lambda name, address, path, *others: path.write_bytes(content))
+    first, *_, last = run(*given).err
+    assert first.startswith(f"note: the weights {DEFAULT_WEIGHTS} are needed and not in the cache")
+    assert "clip.mp4" in last
+
+
+def test_several_weights_are_fetched_at_once(run, named):
+    assert run("weights", "fetch", DEFAULT_WEIGHTS, DEFAULT_WEIGHTS).out == [str(named)] * 2

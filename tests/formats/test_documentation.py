@@ -36,6 +36,7 @@ def test_every_format_is_listed_and_whether_it_is_written(page):
         ("JSON 256 MiB", files.MAX_JSON_BYTES == 256 * 1024**2),
         ("10,000,000 frames", files.MAX_FRAMES == 10_000_000),
         ("frames of 1,000 points", files.MAX_POINTS == 1000),
+        ("HDF5 512 MiB", files.MAX_HDF5_BYTES == 512 * 1024**2),
         ("a packing ratio of 100", files.MAX_ARCHIVE_RATIO == 100),
         ("lines 1,000,000 characters", files.MAX_LINE_CHARACTERS == 1_000_000),
         ("coordinates to 1,000,000", files.MAX_COORDINATE == 1e6),

@@ -51,7 +51,7 @@ def test_a_library_that_hangs_or_crashes_is_one_error(program, message, analysis
         # Numbers count with their size as float64.
         (
             {"shape": (1, 2, 1, 200_000_000), "dtype": "i1", "chunks": True, "data": None},
-            r"tracks declares 3.2e\+09 bytes; at most 2.15e\+09 are read",
+            r"tracks declares 3.2e\+09 bytes; at most 5.37e\+08 are read",
         ),
         (
             {"shape": (1, 2, 1, 500_000_000_000), "dtype": "f8", "chunks": True, "data": None},
@@ -72,3 +72,13 @@ def test_a_compressed_file_is_read_also_by_a_name_that_looks_like_an_option(anal
     monkeypatch.chdir(odd.parent)
     read = readers.read("-c.h5", fps=30, skeleton="in-motion-19")
     np.testing.assert_array_equal(read.keypoints[:, 1], points[0, :, 0].T)
+
+
+def test_a_small_file_of_gigabytes_takes_no_memory(analysis):
+    """20 MB that unpack to 2 GB, below the ratio: their size alone is refused."""
+    path, rows = analysis(shape=(1, 2, 1, 120_000_000), dtype="f8", chunks=(1, 1, 1, 1_000_000), data=None), 2_600_000
+    with h5py.File(path, "a") as file:
+        file["tracks"][0, 0, 0, :rows] = 1.0
+    assert 20e6 < path.stat().st_size < 40e6
+    with pytest.raises(InputError, match=r"tracks declares 1.92e\+09 bytes; at most 5.37e\+08 are read"):
+        readers.read(path, fps=30)

@@ -1,5 +1,7 @@
 """The course of an infant in numbers: change since the visit before, and trend."""
 
+import csv
+import json
 import re
 from dataclasses import replace
 
@@ -32,7 +34,7 @@ def visit(factory):
 
 def course(*visits):
     *earlier, (now, record, _) = visits
-    return describe(record, [glance for glance, _, _ in earlier], now)
+    return describe(record, [glance for glance, _, _ in earlier], now)[0]
 
 
 def test_a_trend_and_a_change_within_error(visit):
@@ -77,13 +79,28 @@ def test_only_visits_that_can_be_compared_count(visit):
     glance, _, _ = visit(1.0, age_days=1)
     unsure = replace(glance, row=replace(glance.row, assessable=False))
     now, record, _ = visit(2.0, age_days=2)
-    assert describe(record, [unsure], now) == []
+    sentences, files = describe(record, [unsure], now)
+    assert sentences == []
+    assert json.loads(files[".visits.json"])["change"] is None
 
 
 def test_the_page_shows_it_below_the_visits(visit):
     earlier = [visit(20.0 + i, age_days=30 * i)[0] for i in range(2)]
-    _, record, now = visit(35.0, age_days=60)
-    page = to_html(record, now.movement, now.movement_fps, earlier, describe_visits=describe)
+    glance, record, now = visit(35.0, age_days=60)
+    page = to_html(record, now.movement, now.movement_fps, earlier, visit_notes=describe(record, earlier, glance)[0])
     shown = re.search(r'<section aria-labelledby="h-visits">.*?</section>', page, re.DOTALL)[0]
     assert "more than the 9.0 points" in shown
     assert "Trend over 3 visits" in shown
+
+
+def test_the_visits_are_a_table_and_json_as_well(visit):
+    *earlier, (now, record, _) = (visit(20.0 + i, age_months=2 * i) for i in range(4))
+    files = describe(record, [glance for glance, _, _ in earlier], now)[1]
+    found = json.loads(files[".visits.json"])
+    assert (found["change"], found["reliable_change"], found["trend_per_month"]) == (1.0, 9.0, 0.5)
+    assert [row["value"] for row in found["visits"]] == [20, 21, 22, 23]
+    rows = list(csv.DictReader(files[".visits.csv"].splitlines()))
+    assert [row["age_months"] for row in rows] == ["0", "2", "4", "6"]
+    assert [row["trend_per_month"] for row in rows[:3]] == [""] * 3
+    assert float(rows[3]["trend_per_month"]) == pytest.approx(0.5)
+    assert describe(record, [], now) == ([], {})

@@ -139,7 +139,9 @@ def test_without_a_network_the_message_can_be_followed(there, server, monkeypatc
     monkeypatch.setenv(public.OFFLINE, "1")
     with pytest.raises(InputError, match="is not on this machine") as caught:
         public.fetch("toy")
-    address, _, target = caught.value.remedy.removeprefix("download ").partition(" and put it at ")
+    begins, _, remedy = caught.value.remedy.partition("or download ")
+    assert begins == "run `infantjax weights fetch toy` with a network, "
+    address, _, target = remedy.partition(" and put it at ")
     assert address == f"{server.address}/models/toy.h5"
     Path(target).write_bytes(CONTENT)  # by hand
     assert public.fetch("toy") == Path(target)

@@ -1,4 +1,4 @@
-"""`evaluate`: risks against known outcomes."""
+"""`evaluate`: risks against known outcomes, or scores against measured ones."""
 
 import dataclasses
 import json
@@ -13,13 +13,17 @@ from infantjax.cli.evaluation.clinical import ClinicalOptions, lines, records
 from infantjax.cli.options import common
 from infantjax.clinic import checklist
 from infantjax.errors import InputError, printable
-from infantjax.evaluation import risk, sample_size, tables
+from infantjax.evaluation import risk, sample_size, score, tables
 from infantjax.evaluation.discrimination import threshold_at_sensitivity
 from infantjax.evaluation.risk import Evaluation
 from infantjax.files import refuse_inputs, write_atomically
+from infantjax.recording.cohort import ANY_SCORE
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_OF_RISKS = ("threshold", "at_sensitivity", "baseline", "test", "per_infant", "auc_interval", "checklist", "clinical")
+"""Fields of `Evaluate` that scores have no use for."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +57,21 @@ class ColumnOptions:
     risk_column: Annotated[str | None, arg(metavar="NAME")] = None
     """Column of the risks; `risk` if not given. Without ids each line is an infant."""
     outcome_column: Annotated[str | None, arg(metavar="NAME")] = None
-    """Column of the outcomes, 0 or 1; `outcome` if not given."""
+    """Column of the outcomes, 0 or 1, or of measured scores; `outcome` if not given."""
+    score_column: Annotated[str | None, arg(metavar="NAME")] = None
+    """Column of predicted scores, where those of a table are no risks; known of tables of assess and crossval."""
 
 
 @dataclass(frozen=True)
 class Evaluate(common.Command):
-    """Measure how well risks predict outcomes: each metric with its 95 % interval.
+    """Measure how well risks predict outcomes, or predicted scores the measured ones: metrics with 95 % intervals.
+
+    Of scores: errors beside those of the mean score, correlation, and agreement (Bland and Altman).
 
     Example:
         infantjax evaluate results/summary.csv cohort/outcomes.csv
         infantjax evaluate predictions.csv --risk-column probability --outcome-column label
+        infantjax evaluate ensemble/out_of_fold.csv tracks/outcomes.csv --plots plots
     """
 
     risks: Positional[Path]
@@ -95,6 +104,8 @@ class Evaluate(common.Command):
 
     def run(self) -> int:
         """Evaluate."""
+        if tables.holds_scores(self.risks, self._names):
+            return self._run_scores()
         if self.per_infant and self.subgroups is not None:
             raise InputError("--per-infant", "gives no subgroups, which are of recordings", "leave one of them out")
         recordings, problems = self._read(self.risks)
@@ -137,6 +148,32 @@ class Evaluate(common.Command):
             print(printable("\n".join([*found.lines(), *lines(clinical)])))
         return 0
 
+    def _run_scores(self) -> int:
+        """Evaluate predicted scores."""
+        for field in dataclasses.fields(self):
+            if field.name in _OF_RISKS and getattr(self, field.name) != field.default:
+                options = "--by, --scores, -o" if field.name == "clinical" else f"--{field.name.replace('_', '-')}"
+                raise InputError(options, "cannot be used with scores", "leave it out; --subgroups makes groups")
+        scores, problems = self._read(self.risks, tables.read_scores)
+        common.note(problems)
+        infants = tables.read_infants(self.outcomes, scores)
+        if infants is not None:
+            common.say("note: intervals of correlations take recordings as independent, others infants")
+        given = scores["score"], scores["outcome"]
+        found = score.evaluate(*given, infants)
+        if self.subgroups is not None:
+            groups = tables.read_subgroups(self.outcomes or self.risks, self.subgroups, scores["id"], ANY_SCORE)
+            found = dataclasses.replace(found, subgroups=score.evaluate_subgroups(*given, groups, infants))
+        self.drawing.draw(
+            lambda plots: {"bland_altman": plots.bland_altman(*given, infants)}, (self.risks, self.outcomes)
+        )
+        print(json.dumps(found.to_dict(), indent=2) if self.json else printable("\n".join(found.lines())))
+        return 0
+
+    @property
+    def _names(self) -> tables.ColumnNames:
+        return tables.ColumnNames(*dataclasses.astuple(self.columns))
+
     def _write_checklist(self, found: "Evaluation", scores: "pd.DataFrame", problems: list[str]) -> None:
         if self.checklist is None:
             return
@@ -150,13 +187,14 @@ class Evaluate(common.Command):
             write_atomically(self.checklist, checklist.markdown(facts))
         common.say(f"checklist: {self.checklist}")
 
-    def _read(self, path: Path) -> "tuple[pd.DataFrame, list[str]]":
-        """A table of risks and its problems; name recordings that are not assessable and leave them out if asked."""
-        named = tables.ColumnNames(*dataclasses.astuple(self.columns))
-        found, problems = tables.read_risks(path, self.outcomes, named)
+    def _read(
+        self, path: Path, read: "Callable[..., tuple[pd.DataFrame, list[str]]]" = tables.read_risks
+    ) -> "tuple[pd.DataFrame, list[str]]":
+        """A table of values and its problems; name recordings that are not assessable, and leave them out if asked."""
+        found, problems = read(path, self.outcomes, self._names)
         if self.quality == "off":
             return found, problems
-        reasons = tables.read_not_assessable(path, named)
+        reasons = tables.read_not_assessable(path, self._names)
         names = set(found["id"])
         for name, reason in reasons.items():
             done = "has no risk" if name not in names else "left out" if self.quality == "exclude" else "counted"

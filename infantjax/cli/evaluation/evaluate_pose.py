@@ -75,7 +75,8 @@ class EvaluatePose(common.Command):
             shares, correlations = self._with_spread(shares, distances, annotations, found.skeleton)
         if self.unit == "pixel":
             errors = metrics.limb_errors(found.keypoints[:, None, :, :2], annotations.points[:, None], found.skeleton)
-            limbs = pd.DataFrame(errors.values(), [f"RMSD of {name}" for name in errors])
+            # Other than those of `train depth`, which are of smaller frames.
+            limbs = pd.DataFrame(errors.values(), [f"RMSD of {name}, image pixels" for name in errors])
         table = pd.DataFrame(
             {name: [*share.keypoints, share.mean] for name, share in shares.items()}, [*joints, "mean"]
         )

@@ -14,7 +14,7 @@ TEMPLATE = """\
 # Folder of videos or keypoint files, and the table of their outcomes: columns id;outcome and perhaps group, age, ...
 data = "videos"
 outcomes = "outcomes.csv"
-# Published method: ensemble-gcn, cp-gcn-29, baby-moves or mam.
+# Published method: ensemble-gcn, cp-gcn-29, baby-moves, mam, or sma-cnn for scores.
 method = "ensemble-gcn"
 
 # How videos are tracked. Networks learn the errors of a tracker too, so use the same for new videos.

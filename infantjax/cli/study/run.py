@@ -16,6 +16,7 @@ from infantjax.cli.options import common
 from infantjax.errors import InputError
 
 if TYPE_CHECKING:
+    from infantjax.recording.cohort import ScoreRange
     from infantjax.weights.ensemble import EnsembleInfo
 
 TABLES = ("pose", "split", "search", "search-ensemble", "crossval", "assess", "evaluate")
@@ -54,7 +55,7 @@ class Run(common.Command):
             for name, folder, words in self._steps(settings):
                 self._run_step(name, self.output / folder, words, settings["tables"].get(name.replace(" ", "-"), {}))
             write_atomically(self.output / "study.toml", self.settings.read_text("utf-8"))
-            write_atomically(self.output / PAGE, self._page())
+            write_atomically(self.output / PAGE, self._page(self._scale(settings)))
         print(self.output / PAGE)
         return 0
 
@@ -67,7 +68,9 @@ class Run(common.Command):
             yield "pose", "keypoints", [str(keypoints)]
             keypoints = self.output / "keypoints"
         cohort = [str(keypoints)]
-        yield "split", "split", [*cohort, "--outcomes", str(settings["outcomes"])]
+        scale = self._scale(settings)
+        of_scores = ["--scale", *map(str, scale)] if scale else []
+        yield "split", "split", [*cohort, "--outcomes", str(settings["outcomes"]), *of_scores]
         development = [*cohort, "--outcomes", str(self.output / "split" / "development.csv")]
         method = ["--method", settings["method"]]
         if "search" in tables:
@@ -79,10 +82,19 @@ class Run(common.Command):
         if tested := self._tested(find_recordings(cohort)):
             ensemble = self.output / "ensemble"
             yield "assess", "results", [*map(str, tested), "--ensemble", str(ensemble)]
-            if (threshold := self._ensemble_info().threshold) is not None:
-                risks = [str(self.output / "results" / "summary.csv"), str(self.output / "split" / "test.csv")]
-                plots = str(self.output / "evaluation")
-                yield "evaluate", "evaluation", [*risks, "--threshold", str(threshold), "--plots", plots, "--json"]
+            threshold = self._ensemble_info().threshold
+            if scale or threshold is not None:
+                values = [str(self.output / "results" / "summary.csv"), str(self.output / "split" / "test.csv")]
+                at = [] if scale else ["--threshold", str(threshold)]
+                yield "evaluate", "evaluation", [*values, *at, "--plots", str(self.output / "evaluation"), "--json"]
+
+    @staticmethod
+    def _scale(settings: Mapping[str, Any]) -> "ScoreRange | None":
+        """The range of the scores that the method learns; None where outcomes are 0 or 1."""
+        from infantjax.methods import registry
+
+        default = registry.get(settings["method"]).score_range
+        return default and tuple(settings["tables"].get("crossval", {}).get("scale", default))
 
     def _run_step(self, name: str, folder: Path, words: list[str], table: Mapping[str, Any]) -> None:
         """Run a step, unless it is complete.
@@ -128,7 +140,7 @@ class Run(common.Command):
 
         return load_ensemble(self.output / "ensemble").info
 
-    def _page(self) -> str:
+    def _page(self, scale: "ScoreRange | None") -> str:
         """The page over all steps."""
         from infantjax.errors import Problems
         from infantjax.formats.outcomes import read_outcome_table
@@ -137,7 +149,7 @@ class Run(common.Command):
 
         info = self._ensemble_info()
         parts = {
-            name: list(read_outcome_table(self.output / "split" / f"{name}.csv", Problems()).values())
+            name: list(read_outcome_table(self.output / "split" / f"{name}.csv", Problems(), scale).values())
             for name in ("development", "test")
             if len((self.output / "split" / f"{name}.csv").read_text("utf-8").splitlines()) > 1
         }

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from infantjax.cli.options import common
-from infantjax.errors import printable
+from infantjax.errors import InputError, printable
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Split(common.Command):
     """Balance as in the paper, or split as the reference implementation, which balances the outcome alone."""
     seed: int | None = None
     """Seed; 1 if not given, 1433 for `--rule reference`."""
+    scale: Annotated[tuple[float, float] | None, arg(metavar="LOW HIGH")] = None
+    """Lowest and highest score, where outcomes are scores; infants are then dealt at random."""
     files: Annotated[common.CohortOptions, common.FLAT] = common.CohortOptions()
 
     def run(self) -> int:
@@ -44,10 +46,12 @@ class Split(common.Command):
         from infantjax.training.cohorts import cohort_splits
 
         if not 0 <= self.test_fraction < 1:
-            raise common.InputError("--test-fraction", f"is {self.test_fraction}, must be at least 0 and below 1")
+            raise InputError("--test-fraction", f"is {self.test_fraction}, must be at least 0 and below 1")
         tables = {self.output / "development.csv": False, self.output / "test.csv": True}
         refuse_inputs(tables, [self.cohort, *([self.files.outcomes] if self.files.outcomes else [])])
-        cohort = self.files.read(self.cohort)
+        if self.scale is not None and self.rule == "reference":
+            raise InputError("--scale", "is for scores, which the reference split does not know", "use --rule paper")
+        cohort = self.files.read(self.cohort, self.scale)
         with common.checked():
             if self.rule == "paper":
                 seed = 1 if self.seed is None else self.seed

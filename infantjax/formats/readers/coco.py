@@ -1,11 +1,13 @@
 """COCO keypoint JSON: annotations of a data set, or a list of detections.
 
 Annotations: `images`, `annotations` (`keypoints` = x, y, v; v 0 is a point without label and becomes NaN) and
-`categories` with the names of the points. Detections: a list of `image_id`, `keypoints` = x, y, score.
+`categories` with the names of the points. Detections: a list of `image_id`, `keypoints` = x, y, score. A `track_id` of
+all entries (also in their `attributes`) names individuals.
 """
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,10 @@ def recognizes(source: Source) -> bool:
 
 
 def read(source: Source, individual: str | None) -> Tracks:
-    """Read COCO JSON.
+    """Read COCO JSON: the chosen individual, or the largest of each frame.
 
     Raises:
-        InputError: an entry is invalid, or the number of points changes.
+        InputError: an entry is invalid, the number of points changes, or there is no such individual.
     """
     path, document = source.path, source.document
     annotations, frame_of = document, None
@@ -42,6 +44,7 @@ def read(source: Source, individual: str | None) -> Tracks:
         annotations, frame_of = document.get("annotations"), _frames(path, document.get("images"))
     if not isinstance(annotations, list):
         raise InputError(path, "has no list of annotations", _AGAIN)
+    labels: dict[str, None] = {}
     found: dict[int, list[np.ndarray]] = {frame: [] for frame in (frame_of or {}).values()}
     for number, entry in enumerate(annotations):
         if not isinstance(entry, dict) or "keypoints" not in entry:
@@ -52,9 +55,17 @@ def read(source: Source, individual: str | None) -> Tracks:
             values[values[:, 2] == 0] = np.nan
             values[:, 2] = np.nan  # v is no confidence
         if len(values):
-            found.setdefault(_frame(path, number, entry.get("image_id"), frame_of), []).append(values)
+            frame = found.setdefault(_frame(path, number, entry.get("image_id"), frame_of), [])
+            labels[label := _individual(entry)] = None
+            if individual in (None, label):
+                frame.append(values)
+    if individual is not None and individual not in labels:
+        named = ", ".join(list(filter(None, labels))[:10])
+        what = f'has no individual "{individual}" ({named})' if named else "does not name individuals"
+        remedy = "choose one with --individual, of assess or convert" if named else "leave out --individual"
+        raise InputError(path, what, remedy)
     frames = sorted(found)
-    return persons.to_tracks(
+    tracks = persons.to_tracks(
         path,
         [found[frame] for frame in frames],
         lambda row, joint: f"frame {frames[row]}",
@@ -63,6 +74,19 @@ def read(source: Source, individual: str | None) -> Tracks:
         frames=np.array(frames, dtype=np.float64),
         fps=_fps(document),
     )
+    if len(labels) == 1 or (individual is None and "" in labels):
+        return tracks
+    note = f'individual "{individual}" of {len(labels)} was taken'
+    if individual is None:
+        note = f"--individual, of assess or convert, chooses one of {', '.join(list(labels)[:10])}"
+    return replace(tracks, notes=(*tracks.notes, note))
+
+
+def _individual(entry: dict[str, Any]) -> str:
+    """Name of the individual of an entry; empty without."""
+    attributes = entry.get("attributes")
+    name = entry.get("track_id", attributes.get("track_id") if isinstance(attributes, dict) else None)
+    return str(name) if isinstance(name, (int, str)) else ""
 
 
 def _is_detection(entry: Any) -> bool:

@@ -59,7 +59,7 @@ STATEMENT = (
     "Trained on {count} depth images of {infants} infants with infantjax; its errors are those on {tested}. It was "
     "never validated elsewhere. Research use only."
 )
-_ERRORS = {"median": "RMSD", "iqr": "IQR", "found": "found"}
+_ERRORS = {"median": f"RMSD of {{limb}}, {UNIT}", "iqr": f"IQR of {{limb}}, {UNIT}", "found": "found of {limb}"}
 _TESTED = {"infant": "other infants", "time": "later frames of the same infants"}
 
 
@@ -215,7 +215,7 @@ class AsyRegression(Method):
         metrics: dict[str, float] = {}
         for limb, error in limb_errors(np.stack(found), true, data.skeleton).items():
             values = error.scaled(HEIGHT / self.height)._asdict().items()
-            metrics |= {f"{_ERRORS[name]} of {limb.replace('_', ' ')}": value for name, value in values}
+            metrics |= {_ERRORS[name].format(limb=limb.replace("_", " ")): value for name, value in values}
         metrics |= overlap_of_maps(detector, data.detector, data, clips, self._scaled(self.detection).radius)
         tested = _TESTED[self.split]
         notes = ("the same infants train and test, as published: the error of other infants is larger",)
@@ -226,7 +226,7 @@ class AsyRegression(Method):
             "width": self.width,
             "radius": radius,
             "statement": STATEMENT.format(count=len(frames), infants=len(frames.infants), tested=tested),
-            "tested": f"RMSD on {tested}, {UNIT}: median, interquartile range (IQR), share of joints found",
+            "tested": f"RMSD on {tested}: median, interquartile range (IQR), share of joints found",
             "endings": [ended, _ending(result, self.regression)],
             "notes": list(notes if self.split == "time" else ()),
         }

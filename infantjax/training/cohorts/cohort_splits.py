@@ -26,7 +26,8 @@ def cohort_splits(cohort: Cohort, folds: int | str, stratify: Sequence[str] = ()
 
     Raises:
         InputError: the cohort cannot be split into that many folds, or the given folds cannot be used.
-        ValueError: a column that no recording has, or columns to balance where the folds are given.
+        ValueError: a column that no recording has, or columns to balance where the folds are given or outcomes are
+            scores.
     """
     strata = cohort.columns(stratify)
     if folds == EACH_INFANT:
@@ -38,7 +39,23 @@ def cohort_splits(cohort: Cohort, folds: int | str, stratify: Sequence[str] = ()
             raise ValueError(f'the column "{folds}" gives the folds; nothing is left to stratify')
         cohort.columns([folds])
         return _given_folds(cohort, folds)
+    if cohort.score_range is not None:
+        if stratify:
+            raise ValueError("folds of scores balance no columns")
+        return _folds_of_scores(cohort, folds, seed)
     return stratified_splits(cohort.outcomes, folds, groups=cohort.groups, strata=strata, seed=seed)
+
+
+def _folds_of_scores(cohort: Cohort, folds: int, seed: int) -> tuple[Split, ...]:
+    """Folds of whole infants in random order: scores have no classes to balance."""
+    from sklearn.model_selection import GroupKFold
+
+    groups = cohort.groups or cohort.names
+    if not 2 <= folds <= len(set(groups)):
+        what = f"its {len(set(groups))} infants cannot be dealt to {folds} folds"
+        raise InputError("cohort", what, "use another number of folds, or add infants")
+    sides = GroupKFold(folds, shuffle=True, random_state=seed).split(groups, groups=groups)
+    return tuple(Split(tuple(train.tolist()), tuple(held_out.tolist())) for train, held_out in sides)
 
 
 def _leave_one_infant_out(cohort: Cohort) -> tuple[Split, ...]:
@@ -177,7 +194,7 @@ def folds_table(cohort: Cohort, fold_of: Sequence[int], rows: Iterable[int], col
 
 
 def folds_summary(cohort: Cohort, fold_of: Sequence[int], columns: Sequence[str] = ()) -> list[str]:
-    """Content of each fold, a line each: recordings, those with outcome 1, and how often each value of a column occurs.
+    """Content of each fold, a line each: recordings, those with outcome 1 or the mean score, values of columns.
 
     Args:
         cohort: recordings with outcomes.
@@ -187,7 +204,9 @@ def folds_summary(cohort: Cohort, fold_of: Sequence[int], columns: Sequence[str]
     lines = []
     for number in sorted(set(fold_of), key=lambda k: (k == 0, k)):
         rows = [row for row, k in enumerate(fold_of) if k == number]
-        line = f"{f'fold {number}' if number else 'test set'}: {len(rows)}, {sum(cohort.outcomes[r] for r in rows)} CP"
+        total = sum(cohort.outcomes[r] for r in rows)
+        held = f"{total} CP" if cohort.score_range is None else f"mean score {total / len(rows):.1f}"
+        line = f"{f'fold {number}' if number else 'test set'}: {len(rows)}, {held}"
         for column in columns:
             counted = Counter(str(cohort.recordings[row].metadata.get(column, "")) or "none" for row in rows)
             line += f"; {column} " + ", ".join(f"{value} {count}" for value, count in sorted(counted.items()))

@@ -237,3 +237,21 @@ def test_each_infant_is_left_out_with_all_of_its_recordings():
 def test_infants_that_cannot_be_left_out_are_told(outcomes, groups, message):
     with pytest.raises(InputError, match=message):
         cohort_splits(cohort_of(outcomes, groups), "infant")
+
+
+def test_infants_with_scores_are_dealt_whole_to_folds_and_test_set():
+    groups, seen = [f"infant{i // 3}" for i in range(24)], set()
+    cohort = replace(
+        cohort_of([0] * 24, tuple(groups), center=["x"] * 24), outcomes=tuple(range(24)), score_range=(0, 72)
+    )
+    for seed in (1, 2):
+        fold_of = assign_folds(cohort, 3, 0.25, seed=seed)
+        assert [len({f for f, group in zip(fold_of, groups) if group == name}) for name in set(groups)] == [1] * 8
+        assert fold_of.count(0) == 6
+        assert folds_summary(cohort, fold_of)[-1].startswith("test set: 6, mean score ")
+        seen.add(fold_of)
+    assert len(seen) == 2
+    with pytest.raises(InputError, match="8 infants cannot be dealt to 9 folds"):
+        assign_folds(cohort, 9, 0)
+    with pytest.raises(ValueError, match="balance no columns"):
+        assign_folds(cohort, 3, 0, ["center"])
