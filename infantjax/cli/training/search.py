@@ -155,8 +155,8 @@ class Search(common.Command):
         problem = kind.search_problem()
         if hasattr(problem, "threshold"):  # that of decisions, which no value of a search depends on
             kept: Any = get_type_hints(kind, include_extras=True)["threshold"]
-            hidden = [("threshold", Annotated[kept, Suppress, Fixed], problem.threshold)]
-            given = {"frozen": True, "kw_only": True, "namespace": {"__doc__": kind.__doc__}}
+            hidden: list[tuple[str, Any, Any]] = [("threshold", Annotated[kept, Suppress, Fixed], problem.threshold)]
+            given: dict[str, Any] = {"frozen": True, "kw_only": True, "namespace": {"__doc__": kind.__doc__}}
             problem = make_dataclass(kind.__name__, hidden, bases=(kind,), **given)()
         return cls.with_defaults(problem=problem)
 
