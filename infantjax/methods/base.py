@@ -5,7 +5,7 @@ lives in its own folder; `method.py` there shows it from top to bottom.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -72,6 +72,34 @@ class Method(Trainable):
             ValueError: the method reads keypoints, or a value out of range.
         """
         raise ValueError(f"{cls.name} reads keypoints and finds none")
+
+    @classmethod
+    def program(cls, ensemble: Ensemble, samples: int) -> tuple[Callable[[Any], Any], tuple[int, ...]]:
+        """The networks of an ensemble as a function of one array, to export, with the shape of that array.
+
+        Default: from the network's input `[sample, ...]` to its output by every instance, `[sample, instance]`.
+
+        Args:
+            ensemble: of this method.
+            samples: of a call.
+
+        Raises:
+            InputError: the settings do not fit the method.
+            ValueError: the network reads more than one array.
+        """
+        import jax
+        import jax.numpy as jnp
+
+        method = cls.from_ensemble(ensemble)
+        if getattr(getattr(method, "network", None), "metadata", False):
+            raise ValueError(f"{cls.name} with metadata reads more than one array")
+        module, variables = method.build(), jax.tree.map(jnp.asarray, ensemble.variables)
+
+        def outputs(x: Any) -> Any:
+            runs = [jax.lax.map(lambda one: module.apply(one, x)[0], member) for member in variables]
+            return jnp.concatenate(runs).T
+
+        return outputs, (samples, *method.input_shape)
 
     @classmethod
     def search_problem(cls) -> "SearchProblem":
