@@ -46,7 +46,8 @@ GROUPS: dict[str, tuple[type, str]] = {
 
 SETTINGS = """## Settings of the methods
 
-Options of [crossval](#crossval), [train](#train) and [search ensemble](#search-ensemble), by `--method`, with their
+Options of [crossval](#crossval), [train](#train), [search ensemble](#search-ensemble) and, where no architecture is
+searched, [search](#search), by `--method`, with their
 defaults. `infantjax crossval --method NAME --help` and [the reference](methods.md) tell what each means.
 """
 

@@ -5,7 +5,7 @@ lives in its own folder; `method.py` there shows it from top to bottom.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -19,7 +19,9 @@ from infantjax.training.cohorts.trainable import Trainable
 from infantjax.weights.ensemble import Ensemble
 
 if TYPE_CHECKING:
+    from infantjax.search.crossval import CrossvalObjective
     from infantjax.search.objective import SearchProblem
+    from infantjax.search.space import SearchSpace
     from infantjax.simulation.config import InfantConfig
     from infantjax.training.loop import TrainOptions
 
@@ -32,10 +34,12 @@ class Method(Trainable):
     Attributes:
         needs_annotated: whether training needs recordings with annotated seconds.
         simulated_columns: columns of a simulated outcomes table beside id and outcome.
+        searched: settings that a search varies, where the architecture is not searched (our choice).
     """
 
     needs_annotated: ClassVar[bool] = False
     simulated_columns: ClassVar[tuple[str, ...]] = ()
+    searched: ClassVar[tuple[str, ...]] = ("training.learning_rate", "training.decay", "training.batch_size")
 
     # --- what a method fills in ------------------------------------------------------------------------------------
 
@@ -70,13 +74,37 @@ class Method(Trainable):
         raise ValueError(f"{cls.name} reads keypoints and finds none")
 
     @classmethod
-    def search_problem(cls) -> "SearchProblem":
-        """The architecture search over this method: a dataclass of its settings, with space and objective.
+    def program(cls, ensemble: Ensemble, samples: int) -> tuple[Callable[[Any], Any], tuple[int, ...]]:
+        """The networks of an ensemble as a function of one array, to export, with the shape of that array.
+
+        Default: from the network's input `[sample, ...]` to its output by every instance, `[sample, instance]`.
+
+        Args:
+            ensemble: of this method.
+            samples: of a call.
 
         Raises:
-            ValueError: the architecture of this method is not searched.
+            InputError: the settings do not fit the method.
+            ValueError: the network reads more than one array.
         """
-        raise ValueError(f"{cls.name} has no architecture search")
+        import jax
+        import jax.numpy as jnp
+
+        method = cls.from_ensemble(ensemble)
+        if getattr(getattr(method, "network", None), "metadata", False):
+            raise ValueError(f"{cls.name} with metadata reads more than one array")
+        module, variables = method.build(), jax.tree.map(jnp.asarray, ensemble.variables)
+
+        def outputs(x: Any) -> Any:
+            runs = [jax.lax.map(lambda one: module.apply(one, x)[0], member) for member in variables]
+            return jnp.concatenate(runs).T
+
+        return outputs, (samples, *method.input_shape)
+
+    @classmethod
+    def search_problem(cls) -> "SearchProblem":
+        """What is searched: a dataclass of settings, with space and objective. Default: settings of the training."""
+        return cls()
 
     def with_candidate(self, choices: Mapping[str, Any]) -> Self:
         """The method with the network of a candidate of its architecture search; equal networks give equal methods.
@@ -158,6 +186,25 @@ class Method(Trainable):
         if not hasattr(method, "threshold"):
             raise ValueError(f"{cls.name} decides nothing and has no threshold")
         return replace(method, threshold=float(threshold))  # type: ignore[type-var]
+
+    @property
+    def space(self) -> "SearchSpace":
+        """Alternatives of the settings in `searched`; the method's own values are in the middle."""
+        from infantjax.search.crossval import settings_space
+
+        return settings_space(self, self.searched)
+
+    def objective(
+        self,
+        cohort: Cohort,
+        stratify: Sequence[str] = (),
+        strict: bool = False,
+        annotated: Sequence[Recording] = (),
+    ) -> "CrossvalObjective":
+        """The held-out metric of cross-validations; see `search.objective.SearchProblem`, and errors of `crossval`."""
+        from infantjax.search.crossval import CrossvalObjective
+
+        return CrossvalObjective.create(self, cohort, stratify, strict, annotated)
 
     def crossval(
         self, cohort: Cohort, directory: str | Path, options: "TrainOptions | None" = None, **others: Any

@@ -1,19 +1,19 @@
 """What methods of graph networks over windows have in common: folds, training data, networks of an ensemble."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from infantjax import skeletons
+from infantjax import models, skeletons
 from infantjax.methods.base import Method
 from infantjax.methods.window_preprocessing import standardized
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import Preprocessing
 from infantjax.recording.recording import Recording
-from infantjax.weights.ensemble import Member
+from infantjax.weights.ensemble import Ensemble, Member
 
 if TYPE_CHECKING:
     import flax.linen as nn
@@ -51,6 +51,17 @@ class WindowMethod(Method):
     @abstractmethod
     def info(self) -> dict[str, Any]:
         """What the use of an ensemble needs beside the settings."""
+
+    @classmethod
+    def program(cls, ensemble: Ensemble, samples: int) -> tuple[Callable[[Any], Any], tuple[int, ...]]:
+        """From standardized windows `[window, time, joint, 2]` to risks, see `Ensemble.predict_fn`."""
+        import jax
+        import jax.numpy as jnp
+
+        predict, variables = ensemble.predict_fn(), jax.tree.map(jnp.asarray, ensemble.variables)
+        frames = models.get(ensemble.members[0].model).input_shape[0]
+        shape = (samples, frames, len(skeletons.get(ensemble.info.skeleton).joints), 2)
+        return lambda x: predict(variables, x), shape
 
     def prepare(self, recording: Recording, strict: bool = False) -> np.ndarray:
         """Standardized positions `[time, joint, 2]`, float32."""

@@ -114,6 +114,11 @@ class ModelEntry:
     weights: tuple[PublicWeights, ...] = ()
 
     @property
+    def sample(self) -> Literal["image", "clip", "window"]:
+        """What one sample is: an image, a clip of depth images, or a window of keypoints or of their features."""
+        return "image" if self.normalization else "clip" if self.task == "depth-pose" else "window"
+
+    @property
     def skeletons(self) -> tuple[str, ...]:
         """Names of all skeletons that values were published for."""
         return self.skeleton, *self.others

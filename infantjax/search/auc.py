@@ -1,13 +1,16 @@
-"""The AUC of infants as the objective of a search: a candidate is trained as one stack of runs over windows."""
+"""The AUC of infants as the objective of a search: a candidate is trained as one stack of runs over windows.
+
+`TrainingObjective` is what all objectives that train share.
+"""
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import flax.linen as nn
 import jax
@@ -21,7 +24,8 @@ from infantjax.training.execution.compiled import CompiledTraining, trace
 from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions, digest_of
 from infantjax.training.splits import Split
-from infantjax.training.state import Status, TrainState
+from infantjax.training.state import Run, StackResult, Status, TrainState
+from infantjax.training.task import SupervisedTask
 
 
 def search_split(folds: Sequence[Split], held_out: Sequence[int] = (2, 7)) -> Split:
@@ -42,7 +46,85 @@ def search_split(folds: Sequence[Split], held_out: Sequence[int] = (2, 7)) -> Sp
 
 
 @dataclass(frozen=True, eq=False)
-class AucObjective(ABC):
+class TrainingObjective:
+    """An objective that trains a candidate as one stack of runs.
+
+    Attributes:
+        device: number of the local device to train on, modulo their number; None uses all of them.
+    """
+
+    device: int | None = field(default=None, kw_only=True)
+
+    def on_device(self, number: int) -> Self:
+        """The objective on one local device."""
+        return replace(self, device=number)
+
+    @property
+    def devices(self) -> list[jax.Device] | None:
+        """The one to train on, as a list; None is all."""
+        devices = jax.local_devices()
+        return None if self.device is None else [devices[self.device % len(devices)]]
+
+    def on_it(self) -> AbstractContextManager[Any]:
+        """Whatever is computed within lies on the same device: the others are busy."""
+        return nullcontext() if self.devices is None else jax.default_device(self.devices[0])
+
+    def train(
+        self,
+        task: SupervisedTask,
+        data: Any,
+        runs: Run,
+        report: Report,
+        *,
+        compiled: CompiledTraining | None,
+        at_epoch: Callable[[int, TrainState], None] = lambda epoch, state: None,
+        **given: Any,
+    ) -> tuple[StackResult, dict[str, Any]]:
+        """Train a candidate and report its stages.
+
+        Args:
+            task: what the runs train.
+            data: what they share.
+            runs: their index sets.
+            report: of the trial.
+            compiled: by `precompile`; None compiles here.
+            at_epoch: called after each epoch.
+            given: other arguments of `training.fit`.
+
+        Returns:
+            The stack, and how it was trained, JSON-compatible.
+
+        Raises:
+            DivergedError: no run finished an epoch.
+        """
+        began = time.perf_counter()
+        first: list[float] = []
+        used = self.devices or jax.devices()
+        device = f"{used[0].platform}:{used[0].id}" if len(used) == 1 else f"{len(used)} devices"
+
+        def on_epoch(epoch: int, state: TrainState) -> None:
+            first.append(time.perf_counter() - began)
+            report_stage(report, Stage("training", epoch, task.config.epochs, device))
+            at_epoch(epoch, state)
+
+        if compiled is not None and self.devices is not None and not compiled.is_for(self.devices[0]):
+            compiled = None
+        options = TrainOptions(devices=self.devices, on_epoch=on_epoch)
+        task = compiled.task if compiled else task
+        with self.on_it():
+            result = fit(task, data, runs, options=options, compiled=compiled, **given)
+        return result, {
+            "epochs": int(result.last_epoch.max()),
+            "best_epoch": [int(epoch) for epoch in result.best_epoch],
+            "runs": [status.name.lower() for status in result.status],
+            "parameters": sum(leaf[0].size for leaf in jax.tree.leaves(result.variables["params"])),
+            "seconds": time.perf_counter() - began,
+            "seconds_to_first_epoch": first[0] if first else None,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class AucObjective(TrainingObjective, ABC):
     """Trains a candidate as one stack of runs; its value is the mean over the runs of their best AUC.
 
     A method adds the task.
@@ -52,14 +134,12 @@ class AucObjective(ABC):
         data: the cohort.
         splits: one run each; the same split several times gives repeats with other random numbers.
         config: of every run.
-        device: number of the local device to train on, modulo their number; None uses all of them.
     """
 
     build: Callable[[Choices], nn.Module]
     data: CohortData
     splits: tuple[Split, ...]
     config: Any
-    device: int | None = None
 
     @abstractmethod
     def task(self, module: nn.Module) -> BinaryWindowTask:
@@ -88,19 +168,10 @@ class AucObjective(ABC):
             "checkpoints": list(self.checkpoints),
         }
 
-    def on_device(self, number: int) -> "AucObjective":
-        """The objective on one local device."""
-        return replace(self, device=number)
-
-    @property
-    def _devices(self) -> list[jax.Device] | None:
-        devices = jax.local_devices()
-        return None if self.device is None else [devices[self.device % len(devices)]]
-
     @cached_property
     def _placed(self) -> CohortData:
         """The cohort, on the device for all candidates that train there."""
-        return self.data if self._devices is None else jax.device_put(self.data, self._devices[0])
+        return self.data if self.devices is None else jax.device_put(self.data, self.devices[0])
 
     @cached_property
     def _digest(self) -> str:
@@ -109,7 +180,7 @@ class AucObjective(ABC):
     def precompile(self, choices: Choices) -> CompiledTraining:
         """Compile the training of a candidate."""
         runs = window_runs(self.data, self.splits, self.config)
-        return trace(self.task(self.build(choices)), runs, self.data, devices=self._devices).compile()
+        return trace(self.task(self.build(choices)), runs, self.data, devices=self.devices).compile()
 
     def __call__(
         self, choices: Choices, directory: Path, report: Report, compiled: CompiledTraining | None = None
@@ -123,35 +194,26 @@ class AucObjective(ABC):
             compiled: by `precompile`; None compiles here.
         """
         due = {epoch for epoch, _ in self.checkpoints}
-        began = time.perf_counter()
-        first: list[float] = []
-        used = self._devices or jax.devices()
-        device = f"{used[0].platform}:{used[0].id}" if len(used) == 1 else f"{len(used)} devices"
 
-        def on_epoch(epoch: int, state: TrainState) -> None:
-            first.append(time.perf_counter() - began)
-            report_stage(report, Stage("training", epoch, self.config.epochs, device))
+        def at_epoch(epoch: int, state: TrainState) -> None:
             if epoch in due:
                 report(epoch, _mean(jax.device_get(state.best_score)[: len(self.splits)]))
 
-        if compiled is not None and self._devices is not None and not compiled.is_for(self._devices[0]):
-            compiled = None
-        # Whatever else is computed lies on the same device: the others are busy.
-        with nullcontext() if self._devices is None else jax.default_device(self._devices[0]):
-            try:
-                result = fit(
-                    compiled.task if compiled else self.task(self.build(choices)),
-                    self._placed,
-                    window_runs(self._placed, self.splits, self.config),
-                    directory=directory,
-                    description={**self.inputs, "choices": dict(choices)},
-                    data_digest=self._digest,
-                    options=TrainOptions(devices=self._devices, on_epoch=on_epoch),
-                    compiled=compiled,
-                )
-            except DivergedError:
-                return TrialResult("stopped", 0.0, "diverged in epoch 1")
-        ended = int(result.last_epoch.max())
+        try:
+            result, details = self.train(
+                self.task(self.build(choices)),
+                self._placed,
+                window_runs(self._placed, self.splits, self.config),
+                report,
+                compiled=compiled,
+                at_epoch=at_epoch,
+                directory=directory,
+                description={**self.inputs, "choices": dict(choices)},
+                data_digest=self._digest,
+            )
+        except DivergedError:
+            return TrialResult("stopped", 0.0, "diverged in epoch 1")
+        ended = details["epochs"]
         so_far = np.fmax.accumulate(np.nan_to_num(result.history["auc"][:, : max(ended, 1)]), axis=1)
         epochs = sorted({epoch for epoch in due if epoch < ended} | {max(ended, 1)})
         finished = Status.FINISHED in result.status
@@ -160,15 +222,7 @@ class AucObjective(ABC):
             value=_mean(result.best_score),
             reason="" if finished else _why_stopped(result.status, result.last_epoch, self.checkpoints),
             intermediate=tuple((epoch, _mean(so_far[:, epoch - 1])) for epoch in epochs),
-            details={
-                "epochs": ended,
-                "auc": [_mean(auc) for auc in result.best_score],
-                "best_epoch": [int(epoch) for epoch in result.best_epoch],
-                "runs": [status.name.lower() for status in result.status],
-                "parameters": sum(leaf[0].size for leaf in jax.tree.leaves(result.variables["params"])),
-                "seconds": time.perf_counter() - began,
-                "seconds_to_first_epoch": first[0] if first else None,
-            },
+            details={**details, "auc": [_mean(auc) for auc in result.best_score]},
         )
 
 

@@ -194,7 +194,11 @@ class FunctionObjective:
 
 
 class SearchProblem(Protocol):
-    """Search problem of a method: a frozen dataclass of the settings of its candidates' training."""
+    """Search problem of a method: a frozen dataclass of the settings of its candidates' training.
+
+    Of outcomes that are scores it has a `score_range`. Its `objective` may take recordings with annotated seconds,
+    `annotated`, as of `crossval`.
+    """
 
     @property
     def space(self) -> SearchSpace:

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import MAX_FILE_BYTES, sha256, write_atomically
-from infantjax.weights.ensemble import Ensemble
 
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 
@@ -60,29 +58,23 @@ def load_program(path: str | Path) -> Callable[[Any], Any]:
     return export.deserialize(bytearray(program)).call
 
 
-def write_ensemble(ensemble: Ensemble, path: str | Path, windows: int, platforms: Sequence[Platform]) -> float:
-    """Write an ensemble as a program from standardized windows to risks, see `Ensemble.predict_fn`.
+def write_compared(
+    function: Callable[[Any], Any], shape: tuple[int, ...], path: str | Path, platforms: Sequence[Platform]
+) -> float:
+    """Write a function of a float32 array as a program, and compare it with the program.
 
     Args:
-        ensemble: of a method that gives risks for windows.
+        function: traced once, for the backend of this process.
+        shape: of its argument.
         path: file to write.
-        windows: number of windows of a call.
         platforms: where it can run.
 
     Returns:
-        The largest difference of the program's risks from the ensemble's, for random windows.
+        The largest difference of their results, for random numbers.
 
     Raises:
-        ValueError: the method gives no risk for windows.
         OSError: the file cannot be written.
     """
-    from infantjax import models
-    from infantjax.skeletons import get
-
-    predict, variables = ensemble.predict_fn(), jax.tree.map(jnp.asarray, ensemble.variables)
-    frames = models.get(ensemble.members[0].model).input_shape[0]
-    shape = (windows, frames, len(get(ensemble.info.skeleton).joints), 2)
-    write_program(lambda x: predict(variables, x), jax.ShapeDtypeStruct(shape, np.float32), path, platforms)
-    positions = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
-    found, expected = load_program(path)(positions), predict(variables, positions)
-    return float(np.abs(np.asarray(found) - np.asarray(expected)).max())
+    write_program(function, jax.ShapeDtypeStruct(shape, np.float32), path, platforms)
+    x = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
+    return float(np.abs(np.asarray(load_program(path)(x)) - np.asarray(jax.jit(function)(x))).max())

@@ -1,8 +1,8 @@
 """Reading of PyTorch state dicts without executing code from them.
 
 The unpickler knows seven names (ordered dictionaries, tensors and the kinds of their storages) and refuses every other.
-A state dict may also come as `.npz`. In a checkpoint of a training, which holds objects of other kinds beside the
-weights, these become inert placeholders and are left out.
+A state dict may also come as `.npz` or `.safetensors`. In a checkpoint of a training, which holds objects of other
+kinds beside the weights, these become inert placeholders and are left out.
 """
 
 import contextlib
@@ -40,12 +40,16 @@ _DTYPES = {
 
 
 def read_state(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a `.npz` or `.pth` file by name, without executing anything from it.
+    """The arrays of a `.npz`, `.pth` or `.safetensors` file by name, without executing anything from it.
 
     Raises:
         InputError: not such a file, damaged, too large, or it holds anything but arrays.
     """
     with _readable(path, "weights file", "give a .npz or .pth state dict") as path:
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            return load_file(path)
         if zipfile.is_zipfile(path):
             with open_archive(path) as archive:
                 npz = all(name.endswith(".npy") for name in archive.namelist())

@@ -3,14 +3,17 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from toy import Toy
 
 from infantjax import formats as readers
 from infantjax import models
 from infantjax.models import speed
+from infantjax.models.summary import kept_counts, summarize
 from infantjax.recording.windows import window_starts
 
 
@@ -128,7 +131,8 @@ def test_pose_networks_are_listed_for_both_skeletons(run):
 MEASURED = {
     "device": "a device",
     "compile_seconds": 1.5,
-    "windows_per_second": 20.0,
+    "sample": "window",
+    "samples_per_second": 20.0,
     "recording_milliseconds": 3550.0,
     "flops_per_second": 2e9,
     "share": 0.25,
@@ -144,18 +148,31 @@ def test_the_speed_of_a_network_is_measured_beside_a_matrix_product(run):
     assert (found["model"], found["batch_size"], found["devices"]) == ("st-gcn", 1, 1)
     assert found["compile_seconds"] > 0
     windows = len(window_starts(300))  # of ten seconds
-    assert found["recording_milliseconds"] == pytest.approx(1e3 * windows / found["windows_per_second"])
-    flops = found["windows_per_second"] * models.count_flops(models.get("st-gcn").build(), (150, 19, 2))
+    assert found["recording_milliseconds"] == pytest.approx(1e3 * windows / found["samples_per_second"])
+    flops = found["samples_per_second"] * models.count_flops(models.get("st-gcn").build(), (150, 19, 2))
     assert found["flops_per_second"] == pytest.approx(flops)
     assert found["share"] == pytest.approx(flops / found["matmul_flops_per_second"])
     assert found["program_mb"] > 1
+
+
+def test_a_training_step_is_measured_and_every_network_says_what_it_reads(run, monkeypatch):
+    entry = replace(models.get("st-gcn"), build=Toy)
+    monkeypatch.setattr(models, "get", lambda name: entry)
+    outcome = run("benchmark", *SPEED, "--train", "--json")
+    monkeypatch.undo()
+    assert outcome.status == 0, outcome.err
+    (found,) = json.loads("\n".join(outcome.out))
+    assert (found["train"], found["recording_milliseconds"], found["sample"]) == (True, None, "window")
+    counted = summarize(entry, counts=kept_counts()["st-gcn"]["in-motion-19"]).flops
+    assert found["flops_per_second"] == pytest.approx(3 * counted * found["samples_per_second"])
+    assert [models.get(name).sample for name in ("cima-pose", "asy-regression")] == ["image", "clip"]
 
 
 def test_the_scaling_is_that_of_the_windows_of_a_device(run, monkeypatch):
     windows = {1: 20.0, 2: 30.0, 4: 80.0}
 
     def measure(config):
-        return MEASURED | vars(config) | {"windows_per_second": windows[config.devices] * config.batch_size}
+        return MEASURED | vars(config) | {"samples_per_second": windows[config.devices] * config.batch_size}
 
     monkeypatch.setattr(speed, "measure", measure)
     monkeypatch.setattr("jax.local_device_count", lambda: 4)
@@ -163,7 +180,7 @@ def test_the_scaling_is_that_of_the_windows_of_a_device(run, monkeypatch):
     found = [(row["devices"], row["batch_size"], row["scaling"]) for row in json.loads("\n".join(outcome.out))]
     device, head, row = run("benchmark", "--model", "st-gcn", "--devices", 1).out
     assert (device, head.split()[:4]) == ("a device, random weights", ["network", "precision", "devices", "batch"])
-    expected = ["st-gcn", "float32", "1", "8", "1.5", "160.0", "3550.0", "100%", "2.00", "25.0%", "80"]
+    expected = ["st-gcn", "float32", "1", "8", "1.5", "160.0", "windows/s", "3550.0", "100%", "2.00", "25.0%", "80"]
     assert row.split() == expected
     assert found == [(4, 1, 1.0), (4, 8, 1.0), (1, 1, 1.0), (1, 8, 1.0), (2, 1, 0.75), (2, 8, 0.75)]
 
@@ -172,7 +189,6 @@ def test_the_scaling_is_that_of_the_windows_of_a_device(run, monkeypatch):
     ("options", "message"),
     [
         (("--model", "color"), 'unknown model "color"'),
-        (("--model", "efficientpose-rt"), "efficientpose-rt does not read windows of keypoints"),
         (("--seconds", "0"), "seconds must be above 0"),
         (("--devices", "1000"), "devices must be at most 1, those of this process, got 1000"),
     ],

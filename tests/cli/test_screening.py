@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infantjax import formats as readers
+from infantjax.cli.pose.pose import Pose
 from infantjax.errors import InputError
 from infantjax.methods import registry
 from infantjax.methods.base import Method
@@ -36,7 +37,7 @@ def trained(monkeypatch, ensemble_folder) -> list[tuple[str, ...]]:
 
     def train(method, cohort, directory, options=None, **others):
         seen.append(cohort.names)
-        Path(directory).mkdir()
+        Path(directory).mkdir(exist_ok=True)
         record = {"runs": [], "metrics": {}, "cohort": {"recordings": len(cohort)}}
         (Path(directory) / "training.json").write_text(json.dumps(record))
         (Path(directory) / "out_of_fold.csv").write_text("id,runs,outcome,value\n")
@@ -71,6 +72,23 @@ def test_crossval_tells_lists_and_leaves_out(run, spoiled, trained, tmp_path, qu
     assert [row["assessable"] for row in listed.values()] == ["true", "false", "true", "true"]
     assert listed["sim0001"]["reasons"]
     assert float(listed["sim0001"]["frozen"]) > 0.9
+
+
+def test_crossval_tracks_videos_first(run, cohort, trained, tmp_path, monkeypatch):
+    asked = []
+
+    def track(pose):
+        asked.append((pose.inputs, pose.video.weights.name, pose.fps))
+        shutil.copytree(cohort, pose.output, ignore=shutil.ignore_patterns("outcomes.csv"))
+        return len(asked) - 1
+
+    monkeypatch.setattr(Pose, "run", track)
+    command = ("crossval", cohort, "-o", tmp_path / "e", "--fps", 30, "--track-with")
+    assert run(*command, "a.h5").status == 0
+    assert trained == [tuple(sorted(path.stem.removeprefix("orgcoords_") for path in cohort.glob("orgcoords_*")))]
+    assert not (tmp_path / "e" / "keypoints-a.h5" / "outcomes.csv").exists()
+    run(*command, "b.h5", "--quiet").refused("has videos that cannot be tracked")
+    assert asked == [((str(cohort),), "a.h5", 30), ((str(cohort),), "b.h5", 30)]
 
 
 def test_search_tells_and_lists_before_it_starts(run, spoiled, tmp_path, monkeypatch):

@@ -24,10 +24,10 @@ class Export(common.Command):
 
     weights: Positional[Path]
     """Weights of EfficientPose or EfficientHourglass: a name of `infantjax weights list`, a file or a folder; or the
-    folder of an ensemble of graph networks."""
+    folder of an ensemble of any method, or of `train depth`."""
     output: common.OutputFile
-    """File to write; must not exist. `.onnx` computes confidence maps, `.stablehlo` keypoints or risks of standardized
-    windows."""
+    """File to write; must not exist. `.onnx` computes confidence maps, `.stablehlo` keypoints, risks of standardized
+    windows (graph networks), maps of depth clips, or what the networks of another method give for their input."""
     image_size: int | None = None
     """Height and width of the network's input in pixels; the network's own if not given."""
     decoder: common.Decoder | None = None
@@ -35,7 +35,7 @@ class Export(common.Command):
     platforms: tuple[Literal["cpu", "cuda", "rocm", "tpu"], ...] = ("cpu", "cuda", "tpu")
     """For StableHLO: where it can run."""
     windows: int = 8
-    """For ensembles: number of windows of a call."""
+    """For ensembles: number of windows, videos or clips of a call."""
 
     def run(self) -> int:
         """Export and compare."""
@@ -46,7 +46,7 @@ class Export(common.Command):
         if self.output.suffix not in (".onnx", ".stablehlo"):
             raise InputError(self.output, "has an unknown suffix", "use .onnx or .stablehlo")
         common.prepare_process()
-        if (self.weights / INDEX).is_file() and not (ensemble := load_ensemble(self.weights)).info.task:
+        if (self.weights / INDEX).is_file() and (ensemble := load_ensemble(self.weights)).info.task != "pose":
             return self._export_ensemble(ensemble)
         network = load_pose_network(self.weights, self.image_size)
         with common.written(self.output):
@@ -60,6 +60,7 @@ class Export(common.Command):
 
     def _export_ensemble(self, ensemble: "Ensemble") -> int:
         """Export an ensemble and compare."""
+        from infantjax.methods import registry
         from infantjax.weights import program
 
         if self.output.suffix != ".stablehlo":
@@ -67,6 +68,7 @@ class Export(common.Command):
         if self.windows < 1:
             raise InputError("--windows", f"is {self.windows}, must be at least 1")
         with common.written(self.output), common.checked(self.weights):
-            difference = program.write_ensemble(ensemble, self.output, self.windows, self.platforms)
-        print(f"{self.output}  largest difference of a risk {difference:.1e} on random windows")
+            networks = registry.get(registry.name_of(ensemble)).program(ensemble, self.windows)
+            difference = program.write_compared(*networks, self.output, self.platforms)
+        print(f"{self.output}  largest difference {difference:.1e} on random numbers")
         return 0

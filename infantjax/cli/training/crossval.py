@@ -10,6 +10,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from infantjax.cli.options import common
 from infantjax.cli.options.methods import DEFAULT, MethodName, value_of
 from infantjax.errors import InputError
+from infantjax.files import safe_stem
 from infantjax.methods import registry
 from infantjax.settings import Seed
 from infantjax.training.records.loggers import LoggerName
@@ -146,6 +147,7 @@ class Crossval(TrainCommand):
         infantjax crossval cohort -o ensemble --method mam --annotated others
         infantjax crossval cohort -o ensembles --seeds 1 2 3 --cluster auto
         infantjax crossval cohort -o ensemble --cluster auto
+        infantjax crossval clips -o ensemble --track-with EfficientPoseRT.h5
     """
 
     stratify: common.Columns = ()
@@ -155,9 +157,13 @@ class Crossval(TrainCommand):
     cluster: common.Cluster = None
     """Work on a Ray cluster that shares the folders: with `--seeds` a seed on each device, else one training over the
     devices of all machines; its address, or auto."""
+    track_with: Annotated[Path | None, arg(metavar="WEIGHTS")] = None
+    """The cohort is a folder of videos: track them first, as `pose --weights` does, into a folder of the output."""
 
     def run(self) -> int:
-        """Cross-validate, with each seed."""
+        """Track the videos, if it is asked for, and cross-validate, with each seed."""
+        if self.track_with is not None:
+            return self._tracked(self.track_with).run()
         if not self.seeds:
             return super().run() if self.cluster is None else common.run_together(self.cluster, self)
         each = [
@@ -167,6 +173,24 @@ class Crossval(TrainCommand):
         if self.cluster is not None:
             return common.run_on_cluster(self.cluster, self.output, each)
         return max(command.run() for command in each)
+
+    def _tracked(self, weights: Path) -> "Crossval":
+        """The command on the keypoints of its videos.
+
+        Raises:
+            InputError: a video cannot be tracked.
+        """
+        from infantjax.cli.options.video import VideoOptions
+        from infantjax.cli.pose.pose import Pose
+        from infantjax.formats.cohort import TABLE
+
+        # Keypoints that are there are kept, so those of other weights lie elsewhere.
+        folder = self.output / f"keypoints-{safe_stem(weights.name)}"
+        pose = Pose((str(self.cohort),), folder, self.files.fps, video=VideoOptions(weights), common=self.common)
+        if pose.run():
+            raise InputError(self.cohort, "has videos that cannot be tracked", "repair them or leave them out")
+        files = replace(self.files, outcomes=self.files.outcomes or self.cohort / TABLE)
+        return replace(self, cohort=folder, track_with=None, files=files)
 
     def train(self, cohort: "Cohort", options: "TrainOptions", **given: Any) -> "Ensemble":
         """Cross-validate."""

@@ -1,12 +1,12 @@
 """`search` and its four views: `search status`, `search best`, `search export`, `search analyze`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, make_dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import Fixed, Positional, Suppress, UseAppendAction, arg
 
 from infantjax.cli.options import common
 from infantjax.cli.options.methods import DEFAULT, MethodName, value_of
@@ -53,7 +53,7 @@ class CohortObjective:
     """The objective of a search on a cluster: each process reads the cohort itself, so that only paths are sent.
 
     Attributes:
-        source: problem, options of the files, cohort, columns to balance, whether points may be approximated.
+        source: arguments of `_read`.
         description: of the objective.
     """
 
@@ -66,36 +66,53 @@ class CohortObjective:
         Raises:
             InputError: the process finds other recordings.
         """
-        made = _objective_of(self.source)
+        made, _ = _read_once(*self.source)
         if made.description != self.description:
             raise InputError(self.source[2], "is another cohort on another machine", "share one folder")
         return made.on_device(number)
 
 
-@cache
-def _objective_of(source: tuple[Any, ...]) -> Any:
+def _read(
+    problem: Any,
+    files: common.ScreenedOptions,
+    cohort: Path,
+    annotated: Path | None,
+    stratify: tuple[str, ...],
+    strict: bool,
+) -> tuple[Any, dict[str, Any]]:
+    """The objective of a problem on a cohort, and the quality of its recordings."""
     from infantjax.cache import shorten_compilation
+    from infantjax.formats.cohort import read_annotated
 
     shorten_compilation()
-    problem, files, cohort, stratify, strict = source
-    return problem.objective(files.read_screened(cohort)[0], stratify, strict)
+    read, quality = files.read_screened(cohort, getattr(problem, "score_range", None))
+    given = {} if annotated is None else {"annotated": read_annotated(annotated, fps=files.fps, format=files.format)}
+    return problem.objective(read, stratify, strict, **given), quality
+
+
+_read_once = cache(_read)
 
 
 @dataclass(frozen=True)
 class Search(common.Command):
-    """Search the published space for the network that suits a cohort best.
+    """Search the published space for the network that suits a cohort best, or the settings of a training.
+
+    Of `ensemble-gcn` and `cp-gcn-29` the architecture is searched. Of other methods the rate, the decay, the batch and
+    more are, around the given settings: a candidate is a cross-validation, its value the AUC of held-out infants, or
+    minus the mean error of their scores (our choice).
 
     The same command continues after an interruption. Show results by `search status`, `search best`, `search export`
     and `search analyze`.
 
     Example:
         infantjax search cohort -o search --study first --devices 2
+        infantjax search cohort -o search --method baby-moves --strategy random --trials 20
     """
 
     cohort: Positional[Path]
     """Folder of keypoint files with their outcomes.csv."""
     method: MethodName = DEFAULT
-    """Method whose published space is searched, ensemble-gcn or cp-gcn-29; the settings below depend on it."""
+    """Method to search for; the settings below depend on it."""
     problem: Any = None
     where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     devices: int | None = None
@@ -111,11 +128,13 @@ class Search(common.Command):
     population: int = 5
     """K of K-Best; 5 as published."""
     threshold: float = 0.9
-    """AUC that a candidate needs to enter the first population; 0.9 as published."""
+    """Value that a candidate needs to enter the first population; an AUC of 0.9 as published."""
     seed: int = 1
     """Seed; independent searches need different ones."""
     space: Annotated[Path | None, arg(metavar="FILE")] = None
     """JSON file that restricts choices to some alternatives; the published space if not given."""
+    annotated: Annotated[Path | None, arg(metavar="DIR")] = None
+    """For `mam`: folder of other infants with truth.csv (id;second;fidgety)."""
     stratify: common.Columns = ()
     """Column of the outcomes table to balance over the folds, besides the outcome; may be repeated."""
     strict: bool = False
@@ -132,10 +151,13 @@ class Search(common.Command):
         from infantjax.methods import registry
 
         name = value_of("--method", arguments)
-        try:
-            problem = registry.get(name if name in registry.names("keypoints") else DEFAULT).search_problem()
-        except ValueError:  # a method without a search, which `run` refuses
-            problem = registry.get(DEFAULT).search_problem()
+        kind = registry.get(name if name in registry.names("keypoints") else DEFAULT)
+        problem = kind.search_problem()
+        if hasattr(problem, "threshold"):  # that of decisions, which no value of a search depends on
+            kept: Any = get_type_hints(kind, include_extras=True)["threshold"]
+            hidden: list[tuple[str, Any, Any]] = [("threshold", Annotated[kept, Suppress, Fixed], problem.threshold)]
+            given: dict[str, Any] = {"frozen": True, "kw_only": True, "namespace": {"__doc__": kind.__doc__}}
+            problem = make_dataclass(kind.__name__, hidden, bases=(kind,), **given)()
         return cls.with_defaults(problem=problem)
 
     @property
@@ -150,20 +172,18 @@ class Search(common.Command):
         from infantjax.search import estimate
         from infantjax.search.space import read_space
 
-        with common.checked("--method", "ensemble-gcn and cp-gcn-29 have one"):
-            registry.get(self.method).search_problem()
+        if self.annotated is not None and not registry.get(self.method).needs_annotated:
+            raise InputError("--annotated", f"is not used by {self.method}", "leave it out")
         folder = self.where.folder
         with common.written(folder), common.checked():
             strategy = self._strategy()
             space = self.problem.space if self.space is None else read_space(self.space, self.problem.space)
             common.say(f"{space.size:,} candidates")
             engine = self._engine()
-            cohort, quality = self.files.read_screened(self.cohort)
-            objective = self.problem.objective(cohort, self.stratify, self.strict)
+            source = self.problem, self.files, self.cohort, self.annotated, self.stratify, self.strict
+            objective, quality = _read(*source)
             if self.cluster is not None:
-                objective = CohortObjective(
-                    (self.problem, self.files, self.cohort, self.stratify, self.strict), objective.description
-                )
+                objective = CohortObjective(source, objective.description)
             if self.dry_run:
                 row = estimate.estimate_search(space, objective, strategy, self.seed, self.trials)
                 common.print_rows([row], self.json)

@@ -30,8 +30,9 @@ class TrainPose(common.Command):
     """Network to train; that of the weights if not given. `infantjax models` lists them."""
     weights: Path | None = None
     """Weights to start from: a name of `infantjax weights list`, a file, or the folder of a training."""
-    imagenet: bool = False
-    """Start the backbones from weights trained on ImageNet (extra `imagenet`, Lite networks)."""
+    imagenet: Annotated[tuple[Path, ...] | None, arg(metavar="[FILE ...]")] = None
+    """Start the backbones from weights trained on ImageNet: files (.pth, .npz, .safetensors) with the names of timm,
+    torchvision or EfficientNet-PyTorch. Without a file: those of the extra `imagenet`, for Lite networks."""
     skeleton: Annotated[str | None, arg(metavar="NAME")] = None
     """Keypoints to train; those of the annotations if not given."""
     format: Annotated[str | None, arg(metavar="NAME")] = None
@@ -61,6 +62,7 @@ class TrainPose(common.Command):
         """Train."""
         from infantjax.pose import load_pose_network
         from infantjax.pose.annotations import read_annotations
+        from infantjax.pose.importers.imagenet import by_version
         from infantjax.pose.training.training import CropConfig, train_pose
 
         common.prepare_process(self.distributed)
@@ -73,7 +75,7 @@ class TrainPose(common.Command):
                 directory=self.output,
                 config=self.training,
                 start=load_pose_network(self.weights, early_heads=True) if self.weights else None,
-                imagenet_files={} if self.imagenet else None,
+                imagenet_files=None if self.imagenet is None else by_version(self.imagenet),
                 crop=CropConfig(self.image_size, not self.no_crop),
                 validation=self.validation,
                 prefetch=self.prefetch,

@@ -4,12 +4,14 @@ It learns from annotated images in place of a cohort, and its ensemble finds key
 are trained: detection, whose logs and checkpoints lie in a folder of its own, and then regression on its maps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from infantjax import skeletons
@@ -120,6 +122,13 @@ class AsyRegression(Method):
     def input_shape(self) -> tuple[int, ...]:
         """A clip with the maps of the detection network."""
         return FRAMES, self.height, self.width, 1 + map_count(skeletons.get(self.skeleton))
+
+    @classmethod
+    def program(cls, ensemble: Ensemble, samples: int) -> tuple[Callable[[Any], Any], tuple[int, ...]]:
+        """From depth clips `[clip, time, row, column]`, each minus its mean, to maps of joints and connections."""
+        network = DepthNetwork.of(ensemble)
+        variables = jax.tree.map(jnp.asarray, network.variables)
+        return partial(network.maps, variables), (samples, FRAMES, network.height, network.width)
 
     def build(self, skeleton: str | Skeleton = "babypose-12") -> DetectionNetwork | RegressionNetwork:
         """The regression network of a keypoint set."""

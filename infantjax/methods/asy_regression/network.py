@@ -88,14 +88,15 @@ class DepthNetwork:
             statement=one_line(info.statement),
         )
 
+    def maps(self, variables: tuple[Any, Any], frames: Array) -> Array:
+        """Maps `[clip, time, row, column, map]` of clips without their last axis, see `find`."""
+        x = frames[..., None]
+        detected = self.detector.apply(variables[0], x)[1]["maps"]
+        return self.regressor.apply(variables[1], jnp.concatenate([x, detected], -1))[0]
+
     @cached_property
     def _program(self) -> Any:
-        def maps(variables: tuple[Any, Any], frames: Array) -> Array:
-            x = frames[..., None]
-            detected = self.detector.apply(variables[0], x)[1]["maps"]
-            return self.regressor.apply(variables[1], jnp.concatenate([x, detected], -1))[0]
-
-        return jax.jit(maps)
+        return jax.jit(self.maps)
 
     def find(self, frames: Float[np.ndarray, "clip time row column"], threshold: float = linking.THRESHOLD) -> Joints:
         """Joints of the infant in clips.

@@ -86,6 +86,7 @@ class BabyMoves(Method):
     skeleton = "baby-moves-18"
     model = "baby-moves"
     simulated_columns = ("age", "cohort")
+    searched = (*Method.searched, "training.smoothing", "training.oversampling")
 
     image: tuple[Positive, Positive] = (640.0, 480.0)
     repeats: Count = 25

@@ -105,6 +105,7 @@ class Mam(Method):
     skeleton = "human36m-17"
     model = "mam"
     needs_annotated = True
+    searched = ("training.highest_rate", "training.decay", "training.clips", "training.margin")
     simulated_columns = ("sex", *UNITS)
 
     folds: int | str = 5

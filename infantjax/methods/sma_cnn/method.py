@@ -75,6 +75,7 @@ class SmaCnn(Method):
     source = "workshop paper on infants with spinal muscular atrophy type I; neither code nor weights are public"
     fidelity = "published"
     score_range = (0.0, HIGHEST_SCORE)
+    searched = (*Method.searched, "training.linear_decay")
     skeleton = "limbs-4"
     model = "sma-cnn"
     simulated_columns = ("group", "age_days")

@@ -18,6 +18,8 @@ _SCALING = {
     **{"b0": (1.0, 1.0), "b1": (1.0, 1.1), "b2": (1.1, 1.2), "b3": (1.2, 1.4), "b4": (1.4, 1.8), "b5": (1.6, 2.2)},
     **{"b6": (1.8, 2.6), "b7": (2.0, 3.1)},
 }
+VERSIONS = (*_SCALING, *(f"l{size}" for size in range(5)))
+"""Names of the sizes: B0 to B7 and Lite 0 to 4."""
 BRANCH_DROPOUT = 0.2
 """Published rate at which whole residual branches are dropped after the last block of the full network."""
 
@@ -43,10 +45,10 @@ def plan(version: str) -> tuple[int, tuple[Block, ...]]:
     Raises:
         ValueError: unknown version.
     """
+    if version not in VERSIONS:
+        raise ValueError(f"unknown backbone {version!r}; known: {', '.join(VERSIONS)}")
     lite = version.startswith("l")
-    if (scaled := version.replace("l", "b")) not in _SCALING or (lite and scaled > "b4"):
-        raise ValueError(f"unknown backbone {version!r}; known: {', '.join(_SCALING)}, l0 to l4")
-    width, depth = _SCALING[scaled]
+    width, depth = _SCALING[version.replace("l", "b")]
     stem = 32 if lite else _rounded(32 * width)
     blocks, inputs = [], stem
     for i in range(7):

@@ -23,7 +23,15 @@ from infantjax.pose.codec.heatmap import SIGMAS, HeatmapCodec, scheduled, weight
 from infantjax.pose.codec.limb import AFFINITY_WIDTHS, affinity_fields
 from infantjax.pose.images import Normalization, normalize
 from infantjax.pose.importers.imagenet import filled
-from infantjax.pose.training.augmentation import ImageAugmentation, sample_view, shift_colors, view_image, view_points
+from infantjax.pose.training.augmentation import (
+    ImageAugmentation,
+    blur_image,
+    cover_image,
+    sample_view,
+    shift_colors,
+    view_image,
+    view_points,
+)
 from infantjax.settings import Count, Momentum, Positive, Seed, check_fields
 from infantjax.skeletons import Skeleton, segments
 from infantjax.training import optimizers
@@ -234,9 +242,13 @@ class PoseTask(SupervisedTask):
 
         def view(sample: Array, image: Array, points: Array) -> tuple[Array, Array]:
             drawn = sample_view(jax.random.fold_in(plan.key, sample), given)
-            if given.color:
+            if given.blur:
+                image = blur_image(image.astype(jnp.float32), drawn, given.blur)
+            if given.color or given.brightness or given.contrast:
                 image = 255 * shift_colors(image / 255, drawn)
             shown = view_image(normalize(image, normalization), drawn)
+            if given.occlusion:
+                shown = cover_image(shown, drawn)
             return shown, view_points(points, drawn, mirror, side)
 
         return Batch(*jax.vmap(view)(samples, images, points), *widths)

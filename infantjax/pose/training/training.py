@@ -26,6 +26,7 @@ from infantjax.pose.estimation.estimator import PoseEstimator, as_ensemble, regi
 from infantjax.pose.importers.imagenet import imagenet
 from infantjax.pose.training.dataset import CropConfig, read_crops, split_images
 from infantjax.pose.training.task import ImageData, PoseTask, PoseTrainingConfig, pose_runs
+from infantjax.progress import LOGGER
 from infantjax.training.execution import distributed
 from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions, digest_of
@@ -171,6 +172,7 @@ def train_pose(
     initial: dict[str, Any] = {}
     if imagenet_files is not None:
         initial = imagenet(module, imagenet_files)
+        LOGGER.info("%d tensors of backbones trained on ImageNet were taken", len(jax.tree.leaves(initial)))
     if start is not None:
         initial = transferable(module, side, start, start.skeleton == annotations.skeleton)
     split, notes = split_images(annotations, validation, config.seed)

@@ -75,6 +75,9 @@ def test_networks_are_trained_continued_used_and_measured(cohort, tmp_path, caps
     with pytest.raises(InputError, match="finds keypoints in depth images and assesses none; use `infantjax"):
         registry.assessor(load_ensemble(network))
 
+    assert run("export", network, "-o", tmp_path / "a.stablehlo", "--windows", 2, "--platforms", "cpu") == 0
+    assert "largest difference 0.0e+00" in capsys.readouterr().out
+
     index = (network / "ensemble.json").read_bytes()
     newest = max((network / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
     newest.rename(tmp_path / "away")

@@ -57,8 +57,8 @@ def test_candidates_at_random_build_the_network_of_their_choices():
 def test_the_command_searches_the_space_of_the_method():
     found = parse(Search, "search", ["cohort", "-o", "x", "--method", "cp-gcn-29", "--folds", "3", "--epochs", "2"])
     assert (found.problem.space, found.problem.folds, found.problem.training.epochs) == (SPACE, 3, 2)
-    with pytest.raises(InputError, match="--method: mam has no architecture search; ensemble-gcn and cp-gcn-29"):
-        parse(Search, "search", ["cohort", "-o", "x", "--method", "mam"]).run()
+    with pytest.raises(InputError, match="--annotated: is not used by cp-gcn-29"):
+        parse(Search, "search", ["cohort", "-o", "x", "--method", "cp-gcn-29", "--annotated", "y"]).run()
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from einops import rearrange
+from safetensors.numpy import save_file
 
 from infantjax import models
 from infantjax.errors import InputError, MissingExtraError
@@ -17,14 +18,14 @@ from infantjax.pose.networks.efficientnet import Backbone
 from infantjax.weights.pytorch import read_state
 
 
-def drawn(backbone):
+def drawn(backbone, naming=backbones.NAMINGS["EfficientNet-PyTorch"]):
     """A backbone with random numbers, and the state dict of PyTorch that holds them."""
     rng = np.random.default_rng(0)
     variables = jax.tree.map(
         lambda leaf: rng.uniform(0.5, 1, leaf.shape).astype(np.float32), dict(variable_shapes(backbone, (64, 64, 3)))
     )
     state = {}
-    for name, place in backbones._places(backbone):
+    for name, place in backbones._places(backbone, naming):
         leaf = variables[place.collection]
         for key in place.path:
             leaf = leaf[key]
@@ -39,6 +40,32 @@ def test_what_was_written_is_read(version, tmp_path):
     variables, state = drawn(backbone)
     np.savez(tmp_path / "a.npz", **state)
     jax.tree.map(np.testing.assert_array_equal, imagenet(backbone, {version: tmp_path / "a.npz"}), variables)
+
+
+NAMES = {  # of a depthwise kernel and of an expansion, as they stand in public files
+    "timm": ("blocks.0.0.conv_dw.weight", "blocks.1.0.conv_pw.weight", "blocks.1.1.se.conv_reduce.bias"),
+    "torchvision": ("features.1.0.block.0.0.weight", "features.2.0.block.0.0.weight", "features.2.1.block.2.fc1.bias"),
+}
+
+
+@pytest.mark.parametrize("naming", NAMES)
+def test_a_public_file_says_which_backbone_it_is(naming, tmp_path):
+    variables, state = drawn(Backbone("b0"), backbones.NAMINGS[naming])
+    assert set(NAMES[naming]) < set(state)
+    head = {"head.weight": np.zeros((1280, 320, 1, 1), np.float32)}
+    save_file(
+        {name: np.ascontiguousarray(values) for name, values in (state | head).items()}, tmp_path / "a.safetensors"
+    )
+    files = backbones.by_version([tmp_path / "a.safetensors"])
+    assert files == {"b0": tmp_path / "a.safetensors"}
+    found = imagenet("efficienthourglass-b0", files)["params"]["backbone"]
+    jax.tree.map(np.testing.assert_array_equal, found, {name: variables["params"][name] for name in found})
+    with pytest.raises(InputError, match="has weights of b0; the backbones are b4"):
+        imagenet("efficienthourglass-b4", files)
+    del state["blocks.0.0.conv_dw.weight" if naming == "timm" else "features.1.0.block.0.0.weight"]
+    np.savez(tmp_path / "b.npz", **state)
+    with pytest.raises(InputError, match="has the layers of no EfficientNet"):
+        backbones.by_version([tmp_path / "b.npz"])
 
 
 def test_both_backbones_of_a_network_are_filled(tmp_path):
@@ -59,7 +86,7 @@ def test_both_backbones_of_a_network_are_filled(tmp_path):
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (lambda state: state.pop("_conv_stem.weight"), "missing parameter _conv_stem.weight"),
+        (lambda state: state.pop("_conv_stem.weight"), "missing parameter _conv_stem.weight, conv_stem.weight"),
         (
             lambda state: state.update({"_bn0.weight": np.full(32, np.nan)}),
             "_bn0.weight is not an array of finite numbers",
