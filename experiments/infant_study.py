@@ -187,7 +187,7 @@ def read_spread(options: Options) -> tables.Spread:
     """The spread of the given annotators, or the published one."""
     if not options.annotators:
         return tables.published_spread()
-    first = read_annotations(options.annotators[0], IN_MOTION_19, keep_empty=True)
+    first = read_annotations(options.annotators[0], IN_MOTION_19, row_per_image=True)
     annotated = read_annotators(first, options.annotators[1:])
     length = metrics.body_length(metrics.mean_position(annotated), IN_MOTION_19, "head")
     found = metrics.annotator_spread(annotated, length)

@@ -52,7 +52,7 @@ class EvaluatePose(common.Command):
         import pandas as pd
 
         found = formats.read(self.keypoints, fps=1.0)
-        annotations = read_annotations(self.annotations, found.skeleton, keep_empty=True)
+        annotations = read_annotations(self.annotations, found.skeleton, row_per_image=True)
         names, joints = annotations.names, found.skeleton.joints
         if len(names) != found.frames:
             what = f"has {found.frames} images, {self.annotations} has {len(names)}"

@@ -66,7 +66,7 @@ def read_annotations(
     format: str | None = None,
     *,
     image_dir: str | Path | None = None,
-    keep_empty: bool = False,
+    row_per_image: bool = False,
 ) -> Annotations:
     """Read annotated images.
 
@@ -79,7 +79,8 @@ def read_annotations(
         skeleton: whose points to take, by name; None takes those of the format.
         format: a name of `FORMATS`; None finds it from the content.
         image_dir: the folder of the images, where they do not lie where the format has them.
-        keep_empty: keep images without any point, as where rows must be those of another table.
+        row_per_image: as where rows must be those of another table: keep images without any point, and of several
+            persons of an image only the largest.
 
     Raises:
         InputError: it cannot be used; one line that lists everything that is wrong.
@@ -98,8 +99,8 @@ def read_annotations(
         what = "holds no annotations" if path.is_dir() else "is no file of annotations"
         known = ", ".join(FORMATS)
         raise InputError(path, f"{what} of {f'format {format}' if format else 'a known format'}", f"known are {known}")
-    request = ReadRequest(path, wanted, Path(image_dir) if image_dir is not None else None)
-    return assemble(read(request), request, keep_empty)
+    request = ReadRequest(path, wanted, Path(image_dir) if image_dir is not None else None, row_per_image)
+    return assemble(read(request), request)
 
 
 def read_annotators(
@@ -108,7 +109,7 @@ def read_annotators(
     """Points of the same images by several annotators, in the order of the first one's images.
 
     Args:
-        first: of one annotator, read with `keep_empty`.
+        first: of one annotator, read with `row_per_image`.
         others: files or folders of the others, see `read_annotations`.
 
     Raises:
@@ -116,7 +117,7 @@ def read_annotators(
     """
     points = [first.points]
     for path in others:
-        other = read_annotations(path, first.skeleton, keep_empty=True)
+        other = read_annotations(path, first.skeleton, row_per_image=True)
         rows = {name: row for row, name in enumerate(other.names)}
         if set(rows) != set(first.names):
             raise InputError(path, "annotates other images than the first annotator", "give the same images")

@@ -1,8 +1,8 @@
 """COCO keypoints, the format of SyRIP too: one JSON with `images`, `annotations` and `categories`.
 
-A point whose visibility `v` is 0 has no label and becomes NaN. Of several persons in an image the one whose points
-span the largest box counts. Crowds are passed over. An image with a `frame` (our choice) is that frame, counted from 0,
-of the video that `file_name` names.
+A point whose visibility `v` is 0 has no label and becomes NaN. Several persons of an image are rows; where a row is an
+image, the one whose points span the largest box. Crowds are passed over. An image with a `frame` (our choice) is that
+frame, counted from 0, of the video that `file_name` names.
 """
 
 import re
@@ -62,12 +62,16 @@ def read(request: ReadRequest) -> ParsedAnnotations:
     entries = []
     for name, image in images.items():
         several += len(persons[name]) > 1
-        if persons[name]:
-            entries.append(_entry(path, folder, image, persons[name][largest(persons[name])]))
-        else:
+        shown = persons[name]
+        if not shown:
             problems.warnings.append((image["file_name"][:60], "has no annotation"))
+        elif len(shown) == 1 or request.row_per_image:
+            entries.append(_entry(path, folder, image, shown[largest(shown)]))
+        else:
+            entries += [_entry(path, folder, image, each, f"#{number}") for number, each in enumerate(shown, 1)]
     if several:
-        problems.warnings.append((f"{several} images", "show several persons; the largest counts"))
+        counts = "the largest counts" if request.row_per_image else "each is a row"
+        problems.warnings.append((f"{several} images", f"show several persons; {counts}"))
     return ParsedAnnotations(joints, entries, problems, () if _joints(document.get("categories")) else _SETS, own=False)
 
 
@@ -109,7 +113,7 @@ def _joints(categories: Any) -> list[str]:
     return []
 
 
-def _entry(path: Path, folder: Path, image: dict[str, Any], values: np.ndarray) -> AnnotatedPerson:
+def _entry(path: Path, folder: Path, image: dict[str, Any], values: np.ndarray, suffix: str = "") -> AnnotatedPerson:
     file = folder / image["file_name"].lstrip("/")
     height, width = (_number(image.get(side)) for side in ("height", "width"))
     video = image.get("video_id", image.get("video", ""))
@@ -117,8 +121,8 @@ def _entry(path: Path, folder: Path, image: dict[str, Any], values: np.ndarray) 
     name = file.stem if frame is None else f"{file.stem}_{frame:06d}"
     split = re.search(r"(?<![a-z])(train|val|test)", path.stem.lower())
     return AnnotatedPerson(
-        where=f"{image['file_name'][:60]}",
-        name=name,
+        where=f"{image['file_name'][:60]}{suffix}",
+        name=name + suffix,
         points=np.where(values[:, 2:] > 0, values[:, :2], np.nan),
         image=file,
         frame=frame,

@@ -130,9 +130,10 @@ class ReadRequest(NamedTuple):
     path: Path
     skeleton: Skeleton | None
     image_dir: Path | None
+    row_per_image: bool
 
 
-def assemble(sheet: ParsedAnnotations, request: ReadRequest, keep_empty: bool) -> Annotations:
+def assemble(sheet: ParsedAnnotations, request: ReadRequest) -> Annotations:
     """Rows of a format as `Annotations`: in order, in a known skeleton, all errors reported at once.
 
     Raises:
@@ -145,7 +146,7 @@ def assemble(sheet: ParsedAnnotations, request: ReadRequest, keep_empty: bool) -
     entries = _once(entries, problems)
     shown = [entry for entry in entries if not np.isnan(entry.points).all()]
     problems.warnings += [(entry.where, "has no annotated point") for entry in entries if entry not in shown]
-    entries = entries if keep_empty else shown
+    entries = entries if request.row_per_image else shown
     problems.warnings += [
         (entry.image.name, "is not there") for entry in entries if entry.image is not None and not entry.image.is_file()
     ]

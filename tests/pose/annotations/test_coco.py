@@ -40,7 +40,7 @@ def written(tmp_path, content, name="person_keypoints_validate_infant.json"):
 
 
 def test_the_largest_person_of_each_image_is_read(tmp_path):
-    found = read_annotations(written(tmp_path, document()))
+    found = read_annotations(written(tmp_path, document()), row_per_image=True)
     assert found.skeleton is COCO_17
     assert found.names == ("a", "b")
     assert found.points[0, 1].tolist() == [90, 90]
@@ -52,27 +52,35 @@ def test_the_largest_person_of_each_image_is_read(tmp_path):
     assert "1 images: show several persons; the largest counts" in found.problems
 
 
+def test_each_person_of_an_image_is_a_row(tmp_path):
+    found = read_annotations(written(tmp_path, document()))
+    assert found.names == ("a#1", "a#2", "b")
+    assert found.paths[0] == found.paths[1]
+    assert found.points[:2, 1].tolist() == [[11, 22], [90, 90]]
+    assert "1 images: show several persons; each is a row" in found.problems
+
+
 def test_images_are_found_beside_the_file_or_above_it(tmp_path):
     (tmp_path / "annotations").mkdir()
     (tmp_path / "images" / "test").mkdir(parents=True)
     for name in "abc":
         (tmp_path / "images" / "test" / f"{name}.png").touch()
     found = read_annotations(written(tmp_path / "annotations", document()))
-    assert found.with_images().names == ("a", "b")
+    assert found.with_images().names == ("a#1", "a#2", "b")
 
 
 def test_videos_are_groups(tmp_path):
     content = document()
     for image, video in zip(content["images"], (4, 5, 4)):
         image["video_id"] = video
-    assert read_annotations(written(tmp_path, content)).groups == ("5", "4")
+    assert read_annotations(written(tmp_path, content)).groups == ("5", "5", "4")
 
 
 def test_a_published_point_outside_the_image_is_left_out(tmp_path):
     content = document()
     content["annotations"][0]["keypoints"][3] = -3
     found = read_annotations(written(tmp_path, content))
-    assert np.isnan(found.points[1, 1]).all()
+    assert np.isnan(found.points[2, 1]).all()
     assert "test/b.png: has points outside the image, left out" in found.problems
 
 
@@ -104,7 +112,7 @@ def test_what_is_not_as_coco_has_it_gives_one_line(change, what, tmp_path):
 def test_an_image_may_be_a_frame_of_a_video(tmp_path, videos):
     video = videos.write(tmp_path / "clip.mp4")
     images = [{"id": n, "file_name": "clip.mp4", "frame": frame} for n, frame in ((1, 20), (2, 5), (3, 9))]
-    found = read_annotations(written(tmp_path, document(images=images)))
+    found = read_annotations(written(tmp_path, document(images=images)), row_per_image=True)
     assert found.names == ("clip_000005", "clip_000020")
     assert found.frames == (5, 20)
     crops, _ = read_crops(found, 32, CropConfig(around_keypoints=False))

@@ -25,7 +25,9 @@ def entry(name, points=((1, 2), (3, 4)), **given):
 
 
 def assembled(*entries, **given):
-    return assemble(ParsedAnnotations(JOINTS, list(entries), **given), ReadRequest(Path("x"), MPII_16, None), False)
+    return assemble(
+        ParsedAnnotations(JOINTS, list(entries), **given), ReadRequest(Path("x"), MPII_16, None, row_per_image=False)
+    )
 
 
 def test_rows_come_in_the_order_of_the_numbers_in_their_names():

@@ -81,7 +81,7 @@ def test_images_without_annotation_and_annotations_without_points_are_told(tmp_p
     found = read_annotations(tmp_path, MPII_16)
     assert found.paths == (tmp_path / "a.png",)
     assert found.problems == ("c.png: has no annotation", "b.json: has no annotated point")
-    assert read_annotations(tmp_path, MPII_16, keep_empty=True).names == ("a", "b")
+    assert read_annotations(tmp_path, MPII_16, row_per_image=True).names == ("a", "b")
 
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path):
