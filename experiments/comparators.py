@@ -15,9 +15,9 @@ A cohort is a folder of keypoint files with `outcomes.csv`: id, outcome, and gro
 recordings. Optical flow and frame differencing need the videos, named as the keypoint files, in
 `--videos` or in the folder `videos` of the cohort.
 
-With `--simulate` the networks are smaller and trained for a few epochs, and clips are rendered. Simulated infants show
-that the program runs and that a method can learn; their figures say nothing about infants. In the kept table
-(`benchmarks/results/comparators.csv`) the small ST-GCN is at chance, so its P values compare with a guess.
+With `--simulate` the networks are smaller and trained for a few epochs, and clips are rendered; the ensemble, with
+which the others are compared, is the bundled one, which trained on other, longer and more simulated infants (seeds 1
+and 11). Figures of simulated infants say nothing about infants. The kept table is `benchmarks/results/comparators.csv`.
 """
 
 import json
@@ -76,11 +76,13 @@ class Options:
     epochs: int | None = None
     image_size: int = 64
     video_seconds: float = 20
-    seed: int = 1
+    seed: int = 5
 
 
 def main(options: Options) -> None:
     """Fit, evaluate, print."""
+    if options.simulate and options.seed in (1, 11):
+        raise InputError("--seed", "1 and 11 are of the infants that trained the bundled ensemble", "give another")
     if unknown := set(options.methods or ()) - set(COMPARATORS):
         raise InputError("--methods", f"has no {min(unknown)}", f"known: {', '.join(COMPARATORS)}")
     cohort = simulated(options) if options.simulate else read(options)
