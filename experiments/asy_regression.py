@@ -59,7 +59,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Print the table."""
-    annotations, errors = read_annotations(options.annotations, BABYPOSE_12).with_images(), {}
+    annotations, errors = read_annotations(options.annotations, BABYPOSE_12).with_images(), dict[str, Any]()
     print(f"{len(annotations)} depth images\n")
     rows: list[Sequence[str]] = []
     for folder in options.networks:

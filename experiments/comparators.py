@@ -32,7 +32,7 @@ import numpy as np
 import tyro
 from baseline_methods.catalog import COMPARATORS
 from baseline_methods.protocol import CLIP_RATE, Clip, Comparator, Problem, Sample, clip_of, gray
-from baseline_methods.table import Row, formatted, table, to_csv
+from baseline_methods.table import Row, table
 from method_runs import exit_status
 
 from infantjax.errors import InputError, MissingExtraError
@@ -96,9 +96,9 @@ def main(options: Options) -> None:
     kind = "simulated infants" if options.simulate else "recordings"
     print(f"{len(cohort)} {kind}, {sum(cohort.outcomes):g} with outcome 1, {options.folds} folds")
     lines = table(rows, problem, COMPARATORS)
-    print(formatted(lines))
+    print(lines.to_string(index=False, na_rep="", float_format="{:.3g}".format))
     if options.output is not None:
-        write_atomically(options.output / "comparators.csv", to_csv(lines))
+        write_atomically(options.output / "comparators.csv", lines.to_csv(index=False, float_format="%.4g"))
 
 
 # --- fitting ----------------------------------------------------------------------------------------------------------
