@@ -1,6 +1,6 @@
 """Comparators: every method that the papers compare with, on one cohort and the same folds, in one table.
 
-    python experiments/comparators.py --simulate 60 -o comparators
+    python experiments/comparators.py --simulate 60 --seconds 20 --video-seconds 8 -o comparators
     python experiments/comparators.py --cohort FOLDER [--fps 30] [--videos FOLDER] -o comparators
 
 Every recording is judged once, by a model fitted on the other folds; networks keep the weights of their last epoch, so
