@@ -1,6 +1,6 @@
 """Comparators: every method that the papers compare with, on one cohort and the same folds, in one table.
 
-    python experiments/comparators.py --simulate 60 -o comparators
+    python experiments/comparators.py --simulate 60 --seconds 20 --video-seconds 8 -o comparators
     python experiments/comparators.py --cohort FOLDER [--fps 30] [--videos FOLDER] -o comparators
 
 Every recording is judged once, by a model fitted on the other folds; networks keep the weights of their last epoch, so
@@ -15,9 +15,9 @@ A cohort is a folder of keypoint files with `outcomes.csv`: id, outcome, and gro
 recordings. Optical flow and frame differencing need the videos, named as the keypoint files, in
 `--videos` or in the folder `videos` of the cohort.
 
-With `--simulate` the networks are smaller and trained for a few epochs, and clips are rendered. Simulated infants show
-that the program runs and that a method can learn; their figures say nothing about infants. In the kept table
-(`benchmarks/results/comparators.csv`) the small ST-GCN is at chance, so its P values compare with a guess.
+With `--simulate` the networks are smaller and trained for a few epochs, and clips are rendered; the ensemble, with
+which the others are compared, is the bundled one, which trained on other, longer and more simulated infants (seeds 1
+and 11). Figures of simulated infants say nothing about infants. The kept table is `benchmarks/results/comparators.csv`.
 """
 
 import json
@@ -32,7 +32,7 @@ import numpy as np
 import tyro
 from baseline_methods.catalog import COMPARATORS
 from baseline_methods.protocol import CLIP_RATE, Clip, Comparator, Problem, Sample, clip_of, gray
-from baseline_methods.table import Row, formatted, table, to_csv
+from baseline_methods.table import Row, table
 from method_runs import exit_status
 
 from infantjax.errors import InputError, MissingExtraError
@@ -76,11 +76,13 @@ class Options:
     epochs: int | None = None
     image_size: int = 64
     video_seconds: float = 20
-    seed: int = 1
+    seed: int = 5
 
 
 def main(options: Options) -> None:
     """Fit, evaluate, print."""
+    if options.simulate and options.seed in (1, 11):
+        raise InputError("--seed", "1 and 11 are of the infants that trained the bundled ensemble", "give another")
     if unknown := set(options.methods or ()) - set(COMPARATORS):
         raise InputError("--methods", f"has no {min(unknown)}", f"known: {', '.join(COMPARATORS)}")
     cohort = simulated(options) if options.simulate else read(options)
@@ -94,9 +96,9 @@ def main(options: Options) -> None:
     kind = "simulated infants" if options.simulate else "recordings"
     print(f"{len(cohort)} {kind}, {sum(cohort.outcomes):g} with outcome 1, {options.folds} folds")
     lines = table(rows, problem, COMPARATORS)
-    print(formatted(lines))
+    print(lines.to_string(index=False, na_rep="", float_format="{:.3g}".format))
     if options.output is not None:
-        write_atomically(options.output / "comparators.csv", to_csv(lines))
+        write_atomically(options.output / "comparators.csv", lines.to_csv(index=False, float_format="%.4g"))
 
 
 # --- fitting ----------------------------------------------------------------------------------------------------------

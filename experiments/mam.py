@@ -9,8 +9,9 @@
 One run for each fold, all as one stack: the reference branch on annotated clips of other infants, then all branches;
 the last weights are evaluated on held-out videos. Prints the metrics of Gao et al. 2023 (internal and external
 validation)
-beside ours: the AUC of the risk and its metrics at one half, the FMs frequency of both groups and its AUC, and, where
-every second is annotated, the median kappa of clips. `--compare inputs` compares coordinates, velocities, accelerations
+beside ours: the AUC of the risk and its metrics at one half, the FMs frequency of both groups with its AUC and the P
+value of Mann and Whitney, and, where every second is annotated, the median kappa of clips and whether the kappas of
+videos lie above 0 (Wilcoxon's P value). `--compare inputs` compares coordinates, velocities, accelerations
 and distances, of simulated infants in three dimensions and in two; `--compare ablations` all parts, without the
 closeness loss, without the reference branch and without both. Each is a table with one line per training.
 
@@ -38,6 +39,7 @@ import jax
 import numpy as np
 import tyro
 from method_runs import MethodRuns, exit_status, train_runs
+from scipy import stats
 
 from infantjax.errors import InputError
 from infantjax.evaluation.agreement import kappa
@@ -211,8 +213,9 @@ def evaluate(method: Mam, runs: MethodRuns) -> dict[str, float]:
     starts = [preprocessing.localization_starts(len(of_video)) for of_video in positions]
     frequencies = np.array([frequency(p, s, preprocessing.CLIP)[0] for p, s in zip(probabilities, starts)])
     outcomes = np.array(cohort.outcomes)
-    for name, outcome in (("normal", 0), ("risk", 1)):
-        metrics[f"FMs frequency, {name}"] = float(np.median(frequencies[usable & (outcomes == outcome)]))
+    groups = [frequencies[usable & (outcomes == outcome)] for outcome in (0, 1)]
+    metrics |= {f"FMs frequency, {name}": float(np.median(of)) for name, of in zip(("normal", "risk"), groups)}
+    metrics["P, frequency of both groups"] = float(stats.mannwhitneyu(*groups).pvalue)
     metrics["AUC of FMs frequency"] = auc_or_nan(-frequencies[usable], outcomes[usable])
     marked = [row for row, r in enumerate(cohort.recordings) if usable[row] and "fidgety" in r.metadata]
     if marked:
@@ -223,6 +226,8 @@ def evaluate(method: Mam, runs: MethodRuns) -> dict[str, float]:
         kappas = np.array([kappa((p > 0.5).astype(int), known) for p, known in zip(found, truth, strict=True)])
         undefined = int(np.isnan(kappas).sum())
         metrics["median kappa of clips"] = float(np.nanmedian(kappas)) if undefined < len(kappas) else math.nan
+        above = stats.wilcoxon(kappas, alternative="greater", nan_policy="omit")
+        metrics["P, kappa above chance"] = float(above.pvalue)
         metrics["videos without kappa"] = undefined
         metrics["AUC of clips"] = auc_or_nan(np.concatenate(found), np.concatenate(truth))
     return metrics
@@ -260,8 +265,8 @@ def comparison(found: dict[str, dict[str, float]]) -> str:
 
 
 def shown(value: float) -> str:
-    """Three decimals; a dash where a metric is not defined."""
-    return "-" if math.isnan(value) else f"{value:.3f}"
+    """Three decimals, or that it is smaller; a dash where a metric is not defined."""
+    return "-" if math.isnan(value) else "<0.001" if 0 < value < 0.0005 else f"{value:.3f}"
 
 
 def read(options: Options) -> tuple[Cohort, Sequence[Recording]]:

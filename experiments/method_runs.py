@@ -1,16 +1,18 @@
 """Shared by the experiments of one method: training of its published splits."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from support import exit_status as exit_status
 
+from infantjax.errors import InputError
 from infantjax.methods.base import Method
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
-from infantjax.training.cohorts.crossval import TrainInputs, TrainOutputs
+from infantjax.training.cohorts.crossval import RECORD, TrainInputs, TrainOutputs
 from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions
 from infantjax.training.state import StackResult
@@ -30,6 +32,18 @@ class MethodRuns(NamedTuple):
     outputs: TrainOutputs
 
 
+def read_record(folder: Path, method: str) -> dict[str, Any]:
+    """What `infantjax crossval` kept of a training.
+
+    Raises:
+        InputError: nothing, or it is of another method.
+    """
+    record = json.loads((folder / RECORD).read_text("utf-8")) if (folder / RECORD).is_file() else {}
+    if record.get("method") != method:
+        raise InputError(folder, f"holds no training of {method}", f"run infantjax crossval --method {method}")
+    return record
+
+
 def train_runs(
     method: Method, cohort: Cohort, output: Path | None = None, annotated: Sequence[Recording] = ()
 ) -> MethodRuns:
@@ -38,7 +52,7 @@ def train_runs(
     Args:
         method: with its settings.
         cohort: with outcomes.
-        output: folder for checkpoints and logs; an interrupted training there is continued.
+        output: folder for checkpoints and logs; a training there is continued, also one of `infantjax crossval`.
         annotated: other recordings with annotated seconds.
 
     Raises:

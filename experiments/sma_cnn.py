@@ -1,41 +1,33 @@
 """SMA CNN: a motor score from the tracks of hands and feet; tables 2 and 3 and figures 3 to 5 of the workshop paper.
 
-    python experiments/sma_cnn.py --simulate 8
-    python experiments/sma_cnn.py --cohort FOLDER --fps 30 --plots FOLDER
+    infantjax crossval FOLDER --method sma-cnn -o ensemble
+    python experiments/sma_cnn.py FOLDER ensemble --plots FOLDER
 
-One run for each infant left out, all as one stack; errors of windows and of recordings, each averaged over infants and
-over all samples; as baselines linear regression and LASSO on the correlations between limbs, and the mean of the
-training scores. A cohort is a folder of keypoint files with `outcomes.csv`: id (the file's name without suffix), score
-(0..72) and group (the infant). `infantjax crossval --method sma-cnn` trains the same without the comparisons.
+Errors of the windows and recordings of each infant by the run of `infantjax crossval` that left it out, averaged over
+infants and over all samples; as baselines linear regression and LASSO on the correlations between limbs, and the mean
+of the training scores. A cohort is a folder of keypoint files with `outcomes.csv`: id (the file's name without suffix),
+score (0..72) and group (the infant).
 
-The published errors are of 70 recordings of 15 infants, which are not public. Simulated infants, whose movement grows
-and becomes less uniform with the score, show that the program runs; their errors say nothing about infants. The
-published network has 36 million parameters and trains 1000 steps of 400 windows per infant, on an accelerator.
-`--simulate` uses a network of a few thousand parameters and fewer steps: a minute or two on two CPU cores.
+The published errors are of 70 recordings of 15 infants, which are not public. The published network has 36 million
+parameters and trains 1000 steps of 400 windows per infant, on an accelerator.
 """
 
-import dataclasses
-import math
 import sys
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 import tyro
-from method_runs import MethodRuns, exit_status, train_runs
+from method_runs import MethodRuns, exit_status, read_record, train_runs
 from numpy.typing import ArrayLike
 
-from infantjax.errors import InputError
 from infantjax.evaluation import plots
 from infantjax.formats.cohort import read_cohort
 from infantjax.methods.sma_cnn.evaluation import Aggregation, aggregate, subject_errors
-from infantjax.methods.sma_cnn.method import Network, SmaCnn
-from infantjax.methods.sma_cnn.training import TrainingConfig
-from infantjax.recording.cohort import Cohort
-from infantjax.simulation import InfantConfig
+from infantjax.methods.sma_cnn.method import SmaCnn
 from infantjax.training.splits import Split
 
 PUBLISHED = {
@@ -48,11 +40,6 @@ PUBLISHED = {
 }
 """Mean absolute errors in points: mean over infants, mean over samples (tables 2 and 3)."""
 
-SMALL = SmaCnn(
-    network=Network(features=(8, 8, 8, 16)), training=TrainingConfig(iterations=200, batch_size=32, decay=0.1)
-)
-"""A network and a training of minutes."""
-
 
 @dataclass(frozen=True)
 class Options:
@@ -60,30 +47,22 @@ class Options:
 
     Attributes:
         cohort: folder of keypoint files with `outcomes.csv`.
+        ensemble: folder that `infantjax crossval --method sma-cnn` wrote from it.
         fps: of files without a frame rate, hertz.
-        simulate: number of simulated infants instead, three recordings of 50 s each.
-        output: folder for checkpoints and logs; an interrupted training there is continued.
         plots: folder for figures 3 to 5.
-        iterations: steps of a run; None for 1000, or 200 if simulated.
-        batch_size: windows of a step; None for 400, or 32 if simulated.
-        seed: of weights and batches, and of the simulation.
     """
 
-    cohort: Path | None = None
+    cohort: tyro.conf.Positional[Path]
+    ensemble: tyro.conf.Positional[Path]
     fps: float | None = None
-    simulate: int = 0
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     plots: Path | None = None
-    iterations: int | None = None
-    batch_size: int | None = None
-    seed: int = 1
 
 
 def main(options: Options) -> None:
-    """Train, evaluate, print."""
-    cohort = simulated(options) if options.simulate else read(options)
-    method = settings(options)
-    runs = train_runs(method, cohort, options.output)
+    """Evaluate and print."""
+    method = SmaCnn.from_settings(read_record(options.ensemble, SmaCnn.name)["settings"])
+    cohort = read_cohort(options.cohort, fps=options.fps, score_range=method.score_range)
+    runs = train_runs(method, cohort, options.ensemble)
     cohort, prepared, splits, _ = runs.inputs
     recording = np.repeat(np.arange(len(cohort)), [len(windows) for windows in prepared])
     measured, infants = np.array(cohort.outcomes), list(cohort.groups or cohort.names)
@@ -108,15 +87,6 @@ def main(options: Options) -> None:
             "scores": dots(aggregated, measured, infants),
         }
         plots.save(figures, options.plots)
-
-
-def settings(options: Options) -> SmaCnn:
-    """The method with the settings of the options."""
-    method = SMALL if options.simulate else SmaCnn()
-    values: dict[str, Any] = {"iterations": options.iterations, "batch_size": options.batch_size, "seed": options.seed}
-    given = {name: value for name, value in values.items() if value is not None}
-    report = math.gcd(given.get("iterations", method.training.iterations), 50)
-    return dataclasses.replace(method, training=dataclasses.replace(method.training, report=report, **given))
 
 
 def window_predictions(runs: MethodRuns, recording: np.ndarray) -> np.ndarray:
@@ -228,20 +198,6 @@ def dots(predicted: Mapping[str, ArrayLike], measured: ArrayLike, subjects: Sequ
         axes.axvline(border + 0.5, color="0.85", linewidth=1)
     axes.legend()
     return figure
-
-
-def read(options: Options) -> Cohort:
-    """A user's cohort."""
-    if options.cohort is None:
-        raise InputError("--cohort", "is missing", "name a folder, or give --simulate 8")
-    return read_cohort(options.cohort, fps=options.fps, score_range=SmaCnn.score_range)
-
-
-def simulated(options: Options) -> Cohort:
-    """Simulated infants: the higher the score, the more they move and the less uniformly."""
-    recordings, scores = zip(*SmaCnn.simulate(options.simulate, options.seed, 50, base=InfantConfig(dropout_rate=0)))
-    groups = tuple(recording.metadata["group"] for recording in recordings)
-    return Cohort(recordings, scores, groups, score_range=SmaCnn.score_range)
 
 
 if __name__ == "__main__":

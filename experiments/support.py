@@ -1,12 +1,11 @@
 """What the experiments share: small networks, the cohort, tables, and how a program ends."""
 
-import csv
-import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pandas as pd
 import tyro
 
 from infantjax import files
@@ -87,11 +86,7 @@ def markdown(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """CSV; numbers to six digits."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
-    return stream.getvalue()
+    return pd.DataFrame(rows, columns=list(head)).to_csv(index=False, float_format="%.6g")
 
 
 def options_of(kind: type[T], published: dict[str, Any], description: str | None) -> T:

@@ -1,6 +1,6 @@
 """The table of comparators: discrimination of each over infants, paired tests against the first, and cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -8,8 +8,7 @@ import pandas as pd
 
 from baseline_methods.protocol import Comparator, Problem
 from infantjax.evaluation import comparison, discrimination
-from infantjax.evaluation.intervals import Estimate, group_indices
-from infantjax.files import csv_text
+from infantjax.evaluation.intervals import group_indices
 from infantjax.training.cohorts.out_of_fold import infants_of
 
 
@@ -22,24 +21,10 @@ class Row(NamedTuple):
     fit_seconds: float
 
 
-class Line(NamedTuple):
-    """A line of the table; P values against the first method, corrected by Holm, None of itself."""
+def table(rows: Mapping[str, Row], problem: Problem, known: Mapping[str, Comparator]) -> pd.DataFrame:
+    """One row for each method, over infants: an infant counts once, with the mean risk of its recordings.
 
-    method: str
-    reads: str
-    auc: Estimate
-    sensitivity: Estimate
-    specificity: Estimate
-    p_auc: float | None
-    p_decisions: float | None
-    prepare_seconds: float
-    fit_seconds: float
-    parameters: int | None
-    published: str
-
-
-def table(rows: Mapping[str, Row], problem: Problem, known: Mapping[str, Comparator]) -> list[Line]:
-    """One line for each method, over infants: an infant counts once, with the mean risk of its recordings.
+    An estimate has a column for each end of its interval. P values are corrected by Holm.
 
     Args:
         rows: of the methods; the others are compared with the first.
@@ -64,24 +49,14 @@ def table(rows: Mapping[str, Row], problem: Problem, known: Mapping[str, Compara
     adjusted = {name: ps for name, *ps in zip(others, comparison.holm(p_auc), comparison.holm(p_decisions))}
     lines = []
     for name, row in rows.items():
-        area = discrimination.auc(risks[name], labels)
         at = discrimination.discrimination_metrics(decisions[name], labels, 0.5)
-        lines.append(
-            Line(
-                method=name,
-                reads=known[name].reads,
-                auc=Estimate(area, *discrimination.auc_interval(risks[name], labels)),
-                sensitivity=at["sensitivity"],
-                specificity=at["specificity"],
-                p_auc=adjusted[name][0] if name in adjusted else None,
-                p_decisions=adjusted[name][1] if name in adjusted else None,
-                prepare_seconds=row.prepare_seconds,
-                fit_seconds=row.fit_seconds,
-                parameters=row.parameters,
-                published=known[name].published,
-            )
-        )
-    return lines
+        area = discrimination.auc(risks[name], labels), *discrimination.auc_interval(risks[name], labels)
+        line: dict[str, object] = {"method": name, "reads": known[name].reads}
+        for metric, found in ("auc", area), *((metric, at[metric]) for metric in ("sensitivity", "specificity")):
+            line |= dict(zip((metric, f"{metric}_low", f"{metric}_high"), found))
+        line |= dict(zip(("p_auc", "p_decisions"), adjusted.get(name, (np.nan, np.nan))))
+        lines.append(line | row._asdict() | {"published": known[name].published})
+    return pd.DataFrame(lines).drop(columns="risks").astype({"parameters": "Int64"})
 
 
 def decide(risks: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> np.ndarray:
@@ -91,42 +66,3 @@ def decide(risks: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> np.ndarra
         held, others = fold == number, fold != number
         decided[held] = risks[held] >= discrimination.youden_threshold(risks[others], labels[others])
     return decided
-
-
-def formatted(lines: Sequence[Line]) -> str:
-    """The table as text."""
-    rows = [
-        {
-            "method": line.method,
-            "reads": line.reads,
-            "AUC": f"{line.auc.value:.3f}",
-            "95 % interval": f"{line.auc.low:.3f} to {line.auc.high:.3f}",
-            "sens.": f"{line.sensitivity.value:.2f}",
-            "spec.": f"{line.specificity.value:.2f}",
-            "P AUC": _p_value(line.p_auc),
-            "P dec.": _p_value(line.p_decisions),
-            "s/rec.": f"{line.prepare_seconds:.3f}",
-            "s/fold": f"{line.fit_seconds:.1f}",
-            "parameters": "-" if line.parameters is None else str(line.parameters),
-            "published": line.published,
-        }
-        for line in lines
-    ]
-    return pd.DataFrame(rows).to_string(index=False)
-
-
-def _p_value(p: float | None) -> str:
-    """Three decimals, or that it is smaller."""
-    return "" if p is None else f"{p:.3f}" if p >= 0.0005 else "<0.001"
-
-
-def to_csv(lines: Sequence[Line]) -> str:
-    """The table as CSV; an estimate has a column for each end of its interval."""
-    rows = []
-    for line in lines:
-        row: dict[str, object] = {}
-        for name, value in line._asdict().items():
-            estimate = isinstance(value, Estimate)
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), value)) if estimate else {name: value}
-        rows.append({name: f"{cell:.4g}" if isinstance(cell, float) else cell for name, cell in row.items()})
-    return csv_text(list(rows[0]), [list(row.values()) for row in rows])

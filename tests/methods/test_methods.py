@@ -11,6 +11,7 @@ import pytest
 
 from infantjax.errors import InputError
 from infantjax.methods import registry
+from infantjax.nn.initializers import shapes
 from infantjax.training.cohorts.out_of_fold import HeldOut, write_tables
 from infantjax.training.loop import TrainOptions
 from infantjax.weights.ensemble import load_ensemble
@@ -40,6 +41,8 @@ def test_settings_survive_json(name):
 
 def test_the_network_follows_from_the_settings():
     assert registry.get("baby-moves").from_settings({"network": {"metadata": True}}).build().metadata
+    one = registry.get("baby-moves").from_settings({"network": {"metadata": True, "entries": ["cohort"]}}).build()
+    assert shapes(one, np.zeros((1, 1, 128, 46), np.float32))["params"]["metadata_branch"]["kernel"].shape == (1, 4)
     inputs = {"training": {"inputs": ["velocities", "distances"]}, "preprocessing": {"dimensions": 3}}
     mam = registry.get("mam").from_settings({**inputs, "network": {"metadata": True}}).build()
     assert (mam.channels, mam.info) == (20, 16)
@@ -57,6 +60,8 @@ def test_the_network_follows_from_the_settings():
         ("mam", {"network": {"channels": 3}}, 'unknown setting "network.channels"'),
         ("mam", {"preprocessing": {"dimensions": 4}}, "dimensions must be one of 2, 3, got 4"),
         ("baby-moves", {"image": [640]}, "image must be tuple"),
+        ("baby-moves", {"network": {"entries": []}}, "entries must name age, cohort, or both"),
+        ("ensemble-gcn", {"model": "st-gcn", "without": "bone"}, "is for networks of several branches, not for st-gcn"),
         ("baby-moves", {"threshold": 1.5}, "threshold must be within 0..1, got 1.5"),
         ("baby-moves", {"training": {"epochs": 0}}, "epochs must be at least 1, got 0"),
         ("sma-cnn", {"preprocessing": {"window": 90}}, "window must be at least 108"),

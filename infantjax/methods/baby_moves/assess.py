@@ -76,8 +76,8 @@ class BabyMovesAssessor(NetworkAssessor["BabyMoves"]):
 
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
         """The calibrated risk, and the attention of the networks over time."""
-        method = self.method
-        metadata = motion.read_metadata(converted)[None] if method.network.metadata else None
+        method, network = self.method, self.method.network
+        metadata = motion.read_metadata(converted, network.entries)[None] if network.metadata else None
         processed = method.standardize(converted)
         series = method.series(processed)[None]
         starts, length = motion.clip_starts() / processed.fps, motion.CLIP / processed.fps
@@ -124,7 +124,10 @@ class BabyMovesAssessor(NetworkAssessor["BabyMoves"]):
 
 
 def clip_saliency(
-    module: BabyMovesNet, variables: Any, series: Float[Array, "time 46"], metadata: Float[Array, "2"] | None = None
+    module: BabyMovesNet,
+    variables: Any,
+    series: Float[Array, "time 46"],
+    metadata: Float[Array, " entry"] | None = None,
 ) -> Float[Array, "clip 46"]:
     """Gradient of the logit of a video by each series of each clip.
 

@@ -14,6 +14,7 @@ from infantjax.evaluation.discrimination import confusion_counts
 from infantjax.files import finite_or_none
 from infantjax.methods import common
 from infantjax.methods.baby_moves import preprocessing
+from infantjax.methods.baby_moves.model import METADATA, Entry
 from infantjax.methods.baby_moves.model import BabyMoves as BabyMovesNet
 from infantjax.methods.baby_moves.preprocessing import Preprocessing, read_metadata
 from infantjax.methods.baby_moves.simulation import HAND_HELD, to_baby_moves_points
@@ -49,6 +50,7 @@ class Network:
         pool: frames that are pooled into one after each convolution.
         dropout: fraction of units that training drops.
         metadata: also read age and cohort (term or preterm).
+        entries: with `metadata`, which of the two.
     """
 
     features: int = 64
@@ -57,6 +59,12 @@ class Network:
     pool: int = 4
     dropout: float = 0.5
     metadata: bool = False
+    entries: tuple[Entry, ...] = METADATA
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not self.entries or len(set(self.entries)) < len(self.entries):
+            raise ValueError(f"entries must name age, cohort, or both, got {self.entries}")
 
 
 @register("baby-moves")
@@ -117,7 +125,7 @@ class BabyMoves(Method):
     def prepare(self, recording: Recording, strict: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """The 46 series, and age and cohort where they are read."""
         converted = self.convert(recording, strict)
-        metadata = read_metadata(recording) if self.network.metadata else None
+        metadata = read_metadata(recording, self.network.entries) if self.network.metadata else None
         return self.series(self.standardize(converted)), metadata
 
     def convert(self, recording: Recording, strict: bool = False) -> Recording:
@@ -214,8 +222,9 @@ class BabyMoves(Method):
         metrics = {"AUC": common.auc_or_nan(logits, labels)}
         if np.isfinite(risks).all() and len(set(labels.tolist())) == 2:
             metrics |= confusion_counts(risks, labels, self.threshold).metrics()
-        if data.metadata is not None:
-            metrics["AUC of cohort alone"] = common.auc_or_nan(np.asarray(data.metadata)[rows, 1], labels)
+        if data.metadata is not None and "cohort" in self.network.entries:
+            cohort = np.asarray(data.metadata)[rows, self.network.entries.index("cohort")]
+            metrics["AUC of cohort alone"] = common.auc_or_nan(cohort, labels)
         return metrics
 
     def _calibrate(self, logits: np.ndarray, labels: np.ndarray) -> Platt:

@@ -10,7 +10,7 @@ the ReLU, convolutions have no bias, the last dropout also drops what comes from
 Variables: `params`, and `batch_stats`, which training changes. No trained weights are public.
 """
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import flax.linen as nn
 import jax
@@ -28,6 +28,10 @@ from infantjax.skeletons import Skeleton
 
 CLIPS, FRAMES, STEP, SERIES = 547, 128, 8, 46
 """Clips of a whole video, frames of a clip, frames between the starts of two, and series of a frame."""
+
+Entry = Literal["age", "cohort"]
+"""Metadata that a network may read."""
+METADATA: tuple[Entry, ...] = get_args(Entry)
 
 _NORM: dict[str, Any] = {"epsilon": 1e-3, "momentum": 0.01}
 
@@ -172,7 +176,8 @@ class BabyMoves(nn.Module):
         kernel_size: of each.
         pool: frames that become one after each.
         dropout: share of units that training drops at three places.
-        metadata: whether age and cohort are read.
+        metadata: whether entries of the metadata are read.
+        entries: which ones.
     """
 
     series: int = SERIES
@@ -182,12 +187,13 @@ class BabyMoves(nn.Module):
     pool: int = 4
     dropout: float = 0.5
     metadata: bool = False
+    entries: tuple[Entry, ...] = METADATA
 
     @nn.compact
     def __call__(
         self,
         x: Float[Array, "batch clip time series"] | Float[Array, "batch time series"],
-        metadata: Float[Array, "batch 2"] | None = None,
+        metadata: Float[Array, "batch entry"] | None = None,
         train: bool = False,
         present: Bool[Array, "batch clip"] | None = None,
     ) -> tuple[Float[Array, " batch"], dict[str, Any]]:
@@ -197,7 +203,7 @@ class BabyMoves(nn.Module):
             x: standardized series of clips (`preprocessing.features`), no NaN; or whole series, which are cut into
                 all of their clips of 128 frames, one every 8. That is the same in a fraction of the time; it is for
                 evaluation.
-            metadata: age in weeks, and 1 for preterm or 0 for term; with `metadata` only.
+            metadata: age in weeks, and 1 for preterm or 0 for term; with `metadata` only, those of `entries`.
             train: normalize by the batch, update `batch_stats`, and drop units (key `dropout`).
             present: False for clips that the video's features leave out; None takes all.
 
@@ -213,11 +219,11 @@ class BabyMoves(nn.Module):
             raise ValueError(f"x must be [batch, clip, time, {self.series}] or whole series, got {x.shape}")
         if whole and (train or STEP % self.pool or self.kernel_size > self.pool):
             raise ValueError("whole series are for evaluation, of networks that pool 4 frames or 8")
-        batch = x.shape[0]
+        batch, count = x.shape[0], len(self.entries)
         if metadata is None and self.metadata and self.is_initializing():
-            metadata = jnp.zeros((batch, 2), x.dtype)
-        if (metadata is not None) != self.metadata or (metadata is not None and metadata.shape != (batch, 2)):
-            wanted = f"metadata must be [{batch}, 2]" if self.metadata else "this network reads no metadata"
+            metadata = jnp.zeros((batch, count), x.dtype)
+        if (metadata is not None) != self.metadata or (metadata is not None and metadata.shape != (batch, count)):
+            wanted = f"metadata must be [{batch}, {count}]" if self.metadata else "this network reads no metadata"
             raise ValueError(f"{wanted}, got {None if metadata is None else metadata.shape}")
         starts = np.arange(0, x.shape[1] - FRAMES + 1, STEP)
         x = x[None] if whole else rearrange(x, "batch clip time channel -> 1 (batch clip) time channel")
@@ -231,7 +237,7 @@ class BabyMoves(nn.Module):
         pooled, attention = ClipAttention(self.features, name="attention")(x, present)
         y = pooled
         if metadata is not None:
-            y = jnp.concatenate([y, MetadataBranch(2, 4, name="metadata_branch")(metadata, train)], axis=-1)
+            y = jnp.concatenate([y, MetadataBranch(count, 4, name="metadata_branch")(metadata, train)], axis=-1)
         y = nn.Dropout(self.dropout)(y, deterministic=not train)
         logit = Dense(y.shape[-1], 1, HeUniform(), name="logit")(y)[:, 0]
         return logit, {"attention": attention, "clips": x, "pooled": pooled}

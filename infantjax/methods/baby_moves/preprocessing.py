@@ -12,6 +12,7 @@ Source: Passmore et al., "Automated identification of abnormal infant movements 
 reference implementation.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -22,6 +23,7 @@ from jaxtyping import Float
 from infantjax.errors import InputError
 from infantjax.methods import common
 from infantjax.methods.baby_moves import cleaning
+from infantjax.methods.baby_moves.model import METADATA, Entry
 from infantjax.recording.recording import Recording
 from infantjax.settings import check_fields
 from infantjax.skeletons import BABY_MOVES_18
@@ -374,11 +376,14 @@ def _require_torso(keypoints: Keypoints, where: str) -> None:
         raise InputError(where, "crown, shoulders and hips are never seen together", "check the tracking")
 
 
-def read_metadata(recording: Recording) -> np.ndarray:
-    """Age in weeks, and 1 for preterm or 0 for term, float32.
+def read_metadata(recording: Recording, entries: Sequence[Entry] = METADATA) -> np.ndarray:
+    """The entries in their order, float32: of `age` the weeks, of `cohort` 1 for preterm or 0 for term.
 
     Raises:
         InputError: one is missing, or the cohort is unknown.
     """
-    age = common.read_number(recording, "age", "weeks")
-    return np.array([age, common.read_class(recording, "cohort", COHORTS)], np.float32)
+    readers = {
+        "age": lambda: common.read_number(recording, "age", "weeks"),
+        "cohort": lambda: common.read_class(recording, "cohort", COHORTS),
+    }
+    return np.array([readers[entry]() for entry in entries], np.float32)

@@ -73,13 +73,13 @@ class Videos(NamedTuple):
     Attributes:
         series: `[video, time, 46]` float32, see `preprocessing.features`.
         labels: `[video]` int32, 1 is abnormal or absent.
-        metadata: `[video, 2]` float32, age in weeks and 1 for preterm; None for a network without.
+        metadata: `[video, entry]` float32, age in weeks and 1 for preterm; None for a network without.
         curves: `[curve, time]` of the warps; none of them leaves clips as they are.
     """
 
     series: Float[Array, "video time 46"]
     labels: Int[Array, " video"]
-    metadata: Float[Array, "video 2"] | None
+    metadata: Float[Array, "video entry"] | None
     curves: Float[Array, "curve time"]
 
     @classmethod
@@ -99,7 +99,7 @@ class Videos(NamedTuple):
 
 
 VideoBatch = tuple[Array, Array | None, Array]
-"""Clips `[batch, clip, 46]` of different videos, their metadata `[batch, 2]` if the network reads any, and labels."""
+"""Clips `[batch, clip, 46]` of different videos, their metadata `[batch, entry]` if it reads any, and labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +218,7 @@ def random_clip(
 
 
 def video_logit(
-    module: BabyMoves, variables: Any, series: Float[Array, "time 46"], metadata: Float[Array, "2"] | None = None
+    module: BabyMoves, variables: Any, series: Float[Array, "time 46"], metadata: Float[Array, " entry"] | None = None
 ) -> Float[Array, ""]:
     """The logit of a whole video, from all of its clips: 547 of them in 4500 frames.
 

@@ -1,9 +1,14 @@
 """Ensemble-NAS-GCN: settings of the training, without importing what trains."""
 
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from infantjax.recording.augmentation_config import Augmentation
 from infantjax.settings import Count, Momentum, Positive, Precision, Seed, Share, check_fields
+
+Feature = Literal["position", "velocity", "bone"]
+"""What an input branch of a graph network reads."""
+FEATURES: tuple[Feature, ...] = get_args(Feature)
 
 
 @dataclass(frozen=True)

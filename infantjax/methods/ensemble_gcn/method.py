@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from infantjax import models, skeletons
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn import NETWORKS
-from infantjax.methods.ensemble_gcn.config import TrainingConfig
+from infantjax.methods.ensemble_gcn.config import Feature, TrainingConfig
 from infantjax.methods.registry import register
 from infantjax.methods.window_method import WindowMethod
 from infantjax.methods.window_preprocessing import to_points
@@ -39,6 +39,7 @@ class EnsembleGCN(WindowMethod):
     Attributes:
         model: registry name of a network for risk, or `search:DIR#1` for the best candidate of a search.
         overrides: arguments of the network's `build`, for example the choices of an architecture.
+        without: feature whose input branch a `kbest-gcn` network leaves out, to see what it is worth (our choice).
         folds: number of folds (7 as published), a column of the outcomes table, or `infant`: each infant is a fold, and
             its network keeps the last weights (our choice).
         threshold: risk above which the decision is CP, stored with the ensemble; `out-of-fold` takes the one that tells
@@ -59,6 +60,7 @@ class EnsembleGCN(WindowMethod):
 
     model: str = "kbest-gcn-2"
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    without: Feature | None = None
     folds: int | str = 7
     threshold: Share | Literal["out-of-fold"] = 0.5
     preprocessing: Preprocessing = Preprocessing()
@@ -71,6 +73,10 @@ class EnsembleGCN(WindowMethod):
             choices = read_candidate(self.model.removeprefix("search:"))
             object.__setattr__(self, "overrides", choices | dict(self.overrides))
             object.__setattr__(self, "model", SEARCHED)
+        if self.without is not None:
+            if not self.model.startswith("kbest-gcn"):
+                raise ValueError(f"without {self.without} is for networks of several branches, not for {self.model}")
+            object.__setattr__(self, "overrides", {**self.overrides, "without": self.without})
         # The networks of this folder need no import to be known; options are listed without Flax.
         if self.model not in chain(*NETWORKS.values()) and (task := models.get(self.model).task) != "risk":
             raise ValueError(f"{self.model} is a network for {task}; give one for risk")

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float
 from infantjax import skeletons
 from infantjax.methods.ensemble_gcn.architecture import KBEST, Architecture
 from infantjax.methods.ensemble_gcn.blocks import GraphModule
+from infantjax.methods.ensemble_gcn.config import FEATURES, Feature
 from infantjax.methods.ensemble_gcn.head import SpatialPool, classify, global_mean
 from infantjax.methods.ensemble_gcn.plan import ModuleSpec, plan
 from infantjax.models.entry import ModelEntry, Published
@@ -60,6 +61,7 @@ class GraphNetwork(nn.Module):
         skeleton: joints, tree and center.
         lean: leave out parameters that never influence the output (not the published counts).
         classes: number of scores.
+        without: feature whose input branch is left out; none in the published networks.
 
     Source: Groos et al., Paper III with supplement.
     """
@@ -68,6 +70,13 @@ class GraphNetwork(nn.Module):
     skeleton: Skeleton = IN_MOTION_19
     lean: bool = False
     classes: int = 2
+    without: Feature | None = None
+
+    @property
+    def branches(self) -> dict[int, tuple[ModuleSpec, ...]]:
+        """The modules of each input branch, by the number of its feature."""
+        planned = enumerate(plan(self.architecture)[0])
+        return {number: modules for number, modules in planned if FEATURES[number] != self.without}
 
     @nn.compact
     def __call__(
@@ -84,15 +93,16 @@ class GraphNetwork(nn.Module):
             `pooled [batch, channel]`, the classifier's input.
         """
         a = self.architecture
-        branches, fused, main = plan(a)
+        _, fused, main = plan(a)
+        branches = self.branches
         input_graph, main_graph = self._graphs()
         x = joints_first(x, self.skeleton, 6)
         x = BatchNorm((x.shape[0], 1, 1, 6), (1, 2), name="data_norm")(x, train)
         # Of this pass alone: JAX keeps what it knows of a function as long as that lives, and a search has no end.
         traced: dict[ModuleSpec, Applied] = {}
-        inputs = [x[..., 2 * branch : 2 * branch + 2] for branch in range(len(branches))]
+        inputs = [x[..., 2 * number : 2 * number + 2] for number in branches]
         apply = self._in_turn if on_cpu() or self._is_asked() else self._side_by_side
-        outputs = apply(branches, inputs, input_graph, train, traced)
+        outputs = apply(tuple(branches.values()), inputs, input_graph, train, traced)
         y = TemporalConv(sum(o.shape[-1] for o in outputs), fused, name="fuse")(jnp.concatenate(outputs, -1), train)
         for spec in main:
             y = self._module(spec, y, main_graph, train, traced)
@@ -169,8 +179,8 @@ def fold(network: nn.Module, variables: Any) -> dict[str, Any]:
     """Variables with which a network computes the same in evaluation mode, with fewer operations."""
     folded = fold_batch_norm(variables)
     if isinstance(network, GraphNetwork):
-        branches, _, main = plan(network.architecture)
-        for spec in chain(*branches, main):
+        _, _, main = plan(network.architecture)
+        for spec in chain(*network.branches.values(), main):
             if spec.composable:
                 module = folded["params"][spec.name]
                 module["temporal"] = compose_scales(spec, module["temporal"])
@@ -213,7 +223,7 @@ def compose_scales(spec: ModuleSpec, temporal: dict[str, Any]) -> dict[str, Any]
 
 def build_kbest(index: int, skeleton: Skeleton | str = IN_MOTION_19, **overrides: Any) -> GraphNetwork:
     """Published architecture `index` (1..10) as a module; choices of `Architecture` may be overridden by name."""
-    settings = {name: overrides.pop(name) for name in ("lean", "classes") if name in overrides}
+    settings = {name: overrides.pop(name) for name in ("lean", "classes", "without") if name in overrides}
     architecture = Architecture.from_choices(KBEST[index - 1].to_choices() | overrides)
     return GraphNetwork(architecture, skeletons.get(skeleton), **settings)
 
@@ -230,7 +240,7 @@ ENTRIES = tuple(
         task="risk",
         input_shape=(150, 19, 6),
         skeleton="in-motion-19",
-        features=("position", "velocity", "bone"),
+        features=FEATURES,
         published=Published(_PARAMETERS[i - 1], _GFLOPS[i - 1], 1e9, _SOURCE, {"test AUC": _AUC[i - 1]}),
         build=partial(build_kbest, i),
     )

@@ -9,8 +9,9 @@ from typing import Any
 import flax.linen as nn
 
 from infantjax.methods.ensemble_gcn.architecture import ALTERNATIVES, Architecture
+from infantjax.methods.ensemble_gcn.config import FEATURES, TrainingConfig
 from infantjax.methods.ensemble_gcn.model import GraphNetwork
-from infantjax.methods.ensemble_gcn.training import FEATURES, TrainingConfig, WindowTask
+from infantjax.methods.ensemble_gcn.training import WindowTask
 from infantjax.search import auc
 from infantjax.search.space import Choices, SearchSpace
 from infantjax.skeletons import IN_MOTION_19, Skeleton

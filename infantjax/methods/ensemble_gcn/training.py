@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from infantjax.methods.ensemble_gcn.config import TrainingConfig
+from infantjax.methods.ensemble_gcn.config import FEATURES, TrainingConfig
 from infantjax.recording.features import CHANNELS, build_features
 from infantjax.recording.windows import AnyArray
 from infantjax.training import optimizers
@@ -20,8 +20,6 @@ from infantjax.training.cohorts.window_task import BinaryWindowTask, CohortData,
 from infantjax.training.splits import Split
 
 __all__ = ["CohortData", "TrainingConfig", "WindowTask", "setup", "window_runs"]
-
-FEATURES = ("position", "velocity", "bone")
 
 
 @dataclass(frozen=True, eq=False)

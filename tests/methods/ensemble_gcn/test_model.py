@@ -345,6 +345,19 @@ def test_folded_variables_give_the_same_scores(network):
     np.testing.assert_allclose(apply(folded, x)[0], scores, rtol=0, atol=1e-5 * np.abs(scores).max())
 
 
+def test_a_network_without_a_feature_does_not_read_it_and_folds():
+    module = GraphNetwork(small(input_temporal_scales=2), without="velocity")
+    x = np.random.default_rng(0).standard_normal((2, 20, 19, 6)).astype(np.float32)
+    variables, rng = initialize(module, jax.random.key(0), x), np.random.default_rng(1)
+    assert {name.split("_")[1] for name in variables["params"] if name.startswith("branch")} == {"0", "2"}
+    apply, changed = quick(module.apply), [x.copy() for _ in "pvb"]
+    for number, values in enumerate(changed):
+        values[..., 2 * number : 2 * number + 2] += rng.standard_normal((2, 20, 19, 2)).astype(np.float32)
+    scores, *others = (np.asarray(apply(variables, values)[0]) for values in (x, *changed))
+    assert [bool((other == scores).all()) for other in others] == [False, True, False]
+    np.testing.assert_allclose(apply(fold(module, variables), x)[0], scores, rtol=0, atol=1e-5 * np.abs(scores).max())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [2, 6])
 def test_folded_variables_of_published_networks_give_the_same_scores(number):
