@@ -60,6 +60,9 @@ class Member:
         """Number of training runs: the length of the run axis."""
         return len(next(leaves(self.variables))[1])
 
+    def __repr__(self) -> str:
+        return f"Member({self.model!r}, runs={self.runs})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleInfo:
@@ -132,6 +135,10 @@ class Ensemble:
     members: tuple[Member, ...]
     info: EnsembleInfo
     digest: str = ""
+
+    def __repr__(self) -> str:
+        members = ", ".join(f"{member.model} x {member.runs}" for member in self.members)
+        return f"Ensemble({self.info.method or self.info.task}: {members})"
 
     @property
     def variables(self) -> tuple[Variables, ...]:

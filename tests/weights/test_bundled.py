@@ -52,3 +52,7 @@ def test_the_demonstration_goes_from_a_video_to_a_report(tmp_path, monkeypatch):
     assert "rendered infants only" in json.dumps(record)
     for ending in ("html", "keypoints.csv", "overlay.mp4"):
         assert (tmp_path / "demo" / f"demo_clip.{ending}").stat().st_size > 10_000
+
+
+def test_an_ensemble_is_shown_in_a_line():
+    assert repr(bundled.ensemble()) == "Ensemble(ensemble-gcn: kbest-gcn-2 x 7, kbest-gcn-5 x 7)"
