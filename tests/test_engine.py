@@ -155,9 +155,10 @@ def begin(*command: object) -> subprocess.Popen:
 
 def end(process: subprocess.Popen) -> tuple[int, str]:
     """The exit status of a process, after it ended, and its lines."""
-    status = process.wait(timeout=900)
-    process.stdout.seek(0)
-    return status, process.stdout.read()
+    with process.stdout as said:
+        status = process.wait(timeout=900)
+        said.seek(0)
+        return status, said.read()
 
 
 def kill_a_task() -> None:
