@@ -5,7 +5,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -19,13 +19,13 @@ import numpy as np
 from infantjax.errors import DivergedError
 from infantjax.search.objective import Report, Stage, TrialResult, report_stage
 from infantjax.search.space import Choices
+from infantjax.training.cohorts.crossval import TrainingSetup
 from infantjax.training.cohorts.window_task import BinaryWindowTask, CohortData, window_runs
 from infantjax.training.execution.compiled import CompiledTraining, trace
 from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions, digest_of
 from infantjax.training.splits import Split
-from infantjax.training.state import Run, StackResult, Status, TrainState
-from infantjax.training.task import SupervisedTask
+from infantjax.training.state import StackResult, Status, TrainState
 
 
 def search_split(folds: Sequence[Split], held_out: Sequence[int] = (2, 7)) -> Split:
@@ -46,8 +46,8 @@ def search_split(folds: Sequence[Split], held_out: Sequence[int] = (2, 7)) -> Sp
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingObjective:
-    """An objective that trains a candidate as one stack of runs.
+class TrainingObjective(ABC):
+    """An objective that trains a candidate as one stack of runs; it continues from the checkpoints of the trial.
 
     Attributes:
         device: number of the local device to train on, modulo their number; None uses all of them.
@@ -65,27 +65,40 @@ class TrainingObjective:
         devices = jax.local_devices()
         return None if self.device is None else [devices[self.device % len(devices)]]
 
+    @abstractmethod
+    def setup(self, choices: Choices) -> TrainingSetup:
+        """What a candidate trains.
+
+        Raises:
+            ValueError: it cannot be trained.
+        """
+
+    def precompile(self, choices: Choices) -> CompiledTraining:
+        """Compile the training of a candidate."""
+        task, data, runs = self.setup(choices)
+        return trace(task, runs, data, devices=self.devices).compile()
+
     def on_it(self) -> AbstractContextManager[Any]:
         """Whatever is computed within lies on the same device: the others are busy."""
         return nullcontext() if self.devices is None else jax.default_device(self.devices[0])
 
     def train(
         self,
-        task: SupervisedTask,
-        data: Any,
-        runs: Run,
+        setup: TrainingSetup,
+        description: Mapping[str, Any],
+        directory: Path,
         report: Report,
-        *,
         compiled: CompiledTraining | None,
+        *,
         at_epoch: Callable[[int, TrainState], None] = lambda epoch, state: None,
         **given: Any,
     ) -> tuple[StackResult, dict[str, Any]]:
         """Train a candidate and report its stages.
 
         Args:
-            task: what the runs train.
-            data: what they share.
-            runs: their index sets.
+            setup: of the candidate.
+            description: of the candidate, JSON-compatible.
+            directory: of its checkpoints.
             report: of the trial.
             compiled: by `precompile`; None compiles here.
             at_epoch: called after each epoch.
@@ -104,15 +117,16 @@ class TrainingObjective:
 
         def on_epoch(epoch: int, state: TrainState) -> None:
             first.append(time.perf_counter() - began)
-            report_stage(report, Stage("training", epoch, task.config.epochs, device))
+            report_stage(report, Stage("training", epoch, setup.task.config.epochs, device))
             at_epoch(epoch, state)
 
         if compiled is not None and self.devices is not None and not compiled.is_for(self.devices[0]):
             compiled = None
+        given |= {"description": description, "directory": directory, "compiled": compiled}
         options = TrainOptions(devices=self.devices, on_epoch=on_epoch)
-        task = compiled.task if compiled else task
+        task = compiled.task if compiled else setup.task
         with self.on_it():
-            result = fit(task, data, runs, options=options, compiled=compiled, **given)
+            result = fit(task, setup.data, setup.runs, options=options, **given)
         return result, {
             "epochs": int(result.last_epoch.max()),
             "best_epoch": [int(epoch) for epoch in result.best_epoch],
@@ -169,48 +183,28 @@ class AucObjective(TrainingObjective, ABC):
         }
 
     @cached_property
-    def _placed(self) -> CohortData:
-        """The cohort, on the device for all candidates that train there."""
-        return self.data if self.devices is None else jax.device_put(self.data, self.devices[0])
-
-    @cached_property
     def _digest(self) -> str:
         return digest_of(self.data)
 
-    def precompile(self, choices: Choices) -> CompiledTraining:
-        """Compile the training of a candidate."""
+    def setup(self, choices: Choices) -> TrainingSetup:
+        """The network of a candidate, the cohort, and a run for each split."""
         runs = window_runs(self.data, self.splits, self.config)
-        return trace(self.task(self.build(choices)), runs, self.data, devices=self.devices).compile()
+        return TrainingSetup(self.task(self.build(choices)), self.data, runs)
 
     def __call__(
         self, choices: Choices, directory: Path, report: Report, compiled: CompiledTraining | None = None
     ) -> TrialResult:
-        """Train a candidate; continues from the checkpoints in the directory.
-
-        Args:
-            choices: of the candidate.
-            directory: of its checkpoints.
-            report: called at the epochs of `checkpoints`.
-            compiled: by `precompile`; None compiles here.
-        """
+        """Train a candidate, see `train`; the report is also called at the epochs of `checkpoints`."""
         due = {epoch for epoch, _ in self.checkpoints}
 
         def at_epoch(epoch: int, state: TrainState) -> None:
             if epoch in due:
                 report(epoch, _mean(jax.device_get(state.best_score)[: len(self.splits)]))
 
+        setup = self.setup(choices)
         try:
-            result, details = self.train(
-                self.task(self.build(choices)),
-                self._placed,
-                window_runs(self._placed, self.splits, self.config),
-                report,
-                compiled=compiled,
-                at_epoch=at_epoch,
-                directory=directory,
-                description={**self.inputs, "choices": dict(choices)},
-                data_digest=self._digest,
-            )
+            given = {**self.inputs, "choices": dict(choices)}, directory, report, compiled
+            result, details = self.train(setup, *given, at_epoch=at_epoch, data_digest=self._digest)
         except DivergedError:
             return TrialResult("stopped", 0.0, "diverged in epoch 1")
         ended = details["epochs"]

@@ -22,7 +22,7 @@ from infantjax.search.objective import Report, TrialResult
 from infantjax.search.space import Alternative, Choices, SearchSpace
 from infantjax.settings import from_settings
 from infantjax.training.cohorts.crossval import Trainable, TrainingSetup, TrainInputs, TrainOutputs, crossval_inputs
-from infantjax.training.execution.compiled import CompiledTraining, trace
+from infantjax.training.execution.compiled import CompiledTraining
 from infantjax.training.loop import digest_of
 
 
@@ -97,41 +97,28 @@ class CrossvalObjective(TrainingObjective):
             "splits": [asdict(split) for split in self.inputs.splits],
         }
 
-    def _setup(self, choices: Choices) -> tuple[Trainable, TrainingSetup]:
-        """The method of a candidate, and its training.
+    def setup(self, choices: Choices) -> TrainingSetup:
+        """The training of the method with the settings of a candidate.
 
         Raises:
             ValueError: settings that the cohort is too small for.
         """
-        method = with_settings(self.method, choices)
         try:
-            return method, method.setup(self.inputs)
+            return with_settings(self.method, choices).setup(self.inputs)
         except InputError as error:
             raise ValueError(str(error)) from error
-
-    def precompile(self, choices: Choices) -> CompiledTraining:
-        """Compile the training of a candidate."""
-        _, (task, data, runs) = self._setup(choices)
-        return trace(task, runs, data, devices=self.devices).compile()
 
     def __call__(
         self, choices: Choices, directory: Path, report: Report, compiled: CompiledTraining | None = None
     ) -> TrialResult:
-        """Cross-validate a candidate; continues from the checkpoints in the directory.
-
-        Args:
-            choices: of the candidate.
-            directory: of its checkpoints.
-            report: of the trial.
-            compiled: by `precompile`; None compiles here.
+        """Cross-validate a candidate, see `train`.
 
         Raises:
             DivergedError: no run finished an epoch.
             ValueError: the candidate has no value.
         """
-        method, setup = self._setup(choices)
-        description = {"choices": dict(choices)}
-        result, details = self.train(*setup, report, compiled=compiled, directory=directory, description=description)
+        method, setup = with_settings(self.method, choices), self.setup(choices)
+        result, details = self.train(setup, {"choices": dict(choices)}, directory, report, compiled)
         try:
             with self.on_it():
                 outputs = method.outputs(self.inputs, setup, result)
