@@ -180,20 +180,23 @@ class Ray:
                 )
                 # A process that has computed cannot join others: an environment of its own gives it a new one.
                 environment = {"env_vars": {"INFANTJAX_PROCESSES": address}}
-                return self._ray.get(
-                    [
-                        self._remote(
-                            count,
-                            task,
-                            arguments,
-                            {"distributed": f"{address},{len(counts)},{number}"},
-                            scheduling_strategy=strategies[number],
-                            runtime_env=environment,
-                            max_calls=1,
-                        )
-                        for number, count in enumerate(counts)
-                    ]
-                )
+                tasks = [
+                    self._remote(
+                        count,
+                        task,
+                        arguments,
+                        {"distributed": f"{address},{len(counts)},{number}"},
+                        scheduling_strategy=strategies[number],
+                        runtime_env=environment,
+                        max_calls=1,
+                    )
+                    for number, count in enumerate(counts)
+                ]
+                waiting = tasks
+                while waiting:  # one by one: the others wait for a process that failed
+                    ended, waiting = self._ray.wait(waiting)
+                    self._ray.get(ended)
+                return self._ray.get(tasks)
             finally:
                 util.remove_placement_group(group)  # ends what is left of the processes
 

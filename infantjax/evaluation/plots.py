@@ -14,11 +14,11 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from infantjax.errors import MissingExtraError
-from infantjax.evaluation import calibration, decision, discrimination, score
-from infantjax.evaluation.intervals import Groups
+from infantjax.evaluation import calibration, decision, discrimination
 from infantjax.files import write_atomically
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -91,17 +91,16 @@ def decision_curve(risks: Risks, labels: ArrayLike) -> "Figure":
     return figure
 
 
-def bland_altman(predicted: ArrayLike, measured: ArrayLike, groups: Groups | None = None) -> "Figure":
+def bland_altman(predicted: ArrayLike, measured: ArrayLike, metrics: "pd.DataFrame") -> "Figure":
     """Predicted less measured scores over the mean of both, with bias and limits of agreement and their intervals.
 
     Args:
-        predicted: see `score.evaluate`, as `measured` and `groups`.
+        predicted: `[recording]`.
         measured: `[recording]`.
-        groups: `[recording]` the infant of each, or None.
+        metrics: of both, by `score.evaluate`.
     """
     predicted, measured = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
     figure, axes = new_figure("mean of predicted and measured score", "predicted - measured score")
-    metrics = score.evaluate(predicted, measured, groups).metrics
     for name, style in (("bias", "-"), ("limit_low", "--"), ("limit_high", "--")):
         value, low, high = metrics.loc[name]
         axes.axhline(value, color="C0", linestyle=style, linewidth=1)

@@ -54,10 +54,7 @@ def find(weights: str | Path, *, offline: bool | None = None, quiet: bool = True
     name, known = str(weights), table()
     if name in known:
         if not place(name).is_file() and not _is_offline(offline):
-            what = (
-                "the weights %s are needed and not in the cache: they are fetched, as `infantjax weights fetch %s` does"
-            )
-            LOGGER.info(f"note: {what}", name, name)
+            LOGGER.info("note: %s is not in the cache and is fetched, as by infantjax weights fetch %s", name, name)
         return fetch(name, offline=offline, quiet=quiet)
     hint = "" if Path(name).suffix else did_you_mean(name, known)
     raise InputError(name, "is neither a file nor the name of public weights", hint or f"known are {', '.join(known)}")

@@ -45,11 +45,15 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: not such a file, damaged, too large, or it holds anything but arrays.
     """
-    with _readable(path, "weights file", "give a .npz or .pth state dict") as path:
+    with _readable(path, "weights file", "give a .npz, .pth or .safetensors state dict") as path:
         if path.suffix == ".safetensors":
+            from safetensors import SafetensorError
             from safetensors.numpy import load_file
 
-            return load_file(path)
+            try:
+                return load_file(path)
+            except SafetensorError as error:
+                raise ValueError(str(error)) from None
         if zipfile.is_zipfile(path):
             with open_archive(path) as archive:
                 npz = all(name.endswith(".npy") for name in archive.namelist())
@@ -99,7 +103,7 @@ def _require_file(path: str | Path) -> Path:
     except (OSError, ValueError) as error:
         raise InputError(path, f"cannot be read ({getattr(error, 'strerror', error)})", "check the path") from None
     if not path.is_file():
-        raise InputError(path, "is not a file", "give a .npz or .pth state dict")
+        raise InputError(path, "is not a file", "give a .npz, .pth or .safetensors state dict")
     if size > MAX_FILE_BYTES:
         raise InputError(path, f"is larger than {MAX_FILE_BYTES} bytes")
     return path

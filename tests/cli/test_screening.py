@@ -88,6 +88,7 @@ def test_crossval_tracks_videos_first(run, cohort, trained, tmp_path, monkeypatc
     assert trained == [tuple(sorted(path.stem.removeprefix("orgcoords_") for path in cohort.glob("orgcoords_*")))]
     assert not (tmp_path / "e" / "keypoints-a.h5" / "outcomes.csv").exists()
     run(*command, "b.h5", "--quiet").refused("has videos that cannot be tracked")
+    run(*command, "c.h5", "--distributed", "auto").refused("--track-with: is for one process")
     assert asked == [((str(cohort),), "a.h5", 30), ((str(cohort),), "b.h5", 30)]
 
 

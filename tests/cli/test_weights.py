@@ -73,7 +73,7 @@ def test_assess_names_missing_weights_before_it_reads_a_video(run, named, ensemb
     monkeypatch.delenv(public.OFFLINE)
     monkeypatch.setattr(public, "_download", lambda name, address, path, *others: path.write_bytes(content))
     first, *_, last = run(*given).err
-    assert first.startswith(f"note: the weights {DEFAULT_WEIGHTS} are needed and not in the cache")
+    assert first.startswith(f"note: {DEFAULT_WEIGHTS} is not in the cache")
     assert "clip.mp4" in last
 
 

@@ -55,7 +55,7 @@ def test_what_too_few_recordings_do_not_define_is_null():
 
 
 def test_the_plot_has_a_point_a_recording_between_the_limits():
-    axes = plots.bland_altman(PREDICTED, MEASURED).axes[0]
+    axes = plots.bland_altman(PREDICTED, MEASURED, score.evaluate(PREDICTED, MEASURED).metrics).axes[0]
     points = next(line for line in axes.get_lines() if line.get_marker() == "o")
     np.testing.assert_allclose(points.get_ydata(), PREDICTED - MEASURED)
     metrics = score.evaluate(PREDICTED, MEASURED).metrics

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from infantjax.errors import InputError
 from infantjax.weights import pytorch
@@ -329,16 +330,17 @@ def files(tmp_path: Path):
     write_zip(tmp_path / "zip.pth", weights)
     write_legacy(tmp_path / "legacy.pth", weights)
     np.savez_compressed(tmp_path / "arrays.npz", **weights)
+    save_file(weights, tmp_path / "arrays.safetensors")
     return weights
 
 
-@pytest.mark.parametrize("name", ["zip.pth", "legacy.pth", "arrays.npz"])
+@pytest.mark.parametrize("name", ["zip.pth", "legacy.pth", "arrays.npz", "arrays.safetensors"])
 def test_a_cut_file_is_refused(tmp_path, name):
     files(tmp_path)
     intact = (tmp_path / name).read_bytes()
     for share in np.linspace(0, 0.99, 15):
-        (tmp_path / "cut").write_bytes(intact[: int(share * len(intact))])
-        refused(read_state, tmp_path / "cut")
+        (tmp_path / f"cut-{name}").write_bytes(intact[: int(share * len(intact))])
+        refused(read_state, tmp_path / f"cut-{name}")
 
 
 def test_a_file_cut_within_the_length_of_an_empty_array_is_refused(tmp_path):
@@ -349,7 +351,7 @@ def test_a_file_cut_within_the_length_of_an_empty_array_is_refused(tmp_path):
         refused(read_state, tmp_path / "a.pth", message="it is cut off")
 
 
-@pytest.mark.parametrize("name", ["zip.pth", "legacy.pth", "arrays.npz"])
+@pytest.mark.parametrize("name", ["zip.pth", "legacy.pth", "arrays.npz", "arrays.safetensors"])
 def test_a_file_with_a_flipped_byte_is_read_or_refused_in_one_line(tmp_path, name):
     """Such a file carries no digest (or a check sum that a few of its bytes escape): it may be read, never crash."""
     files(tmp_path)
@@ -359,9 +361,9 @@ def test_a_file_with_a_flipped_byte_is_read_or_refused_in_one_line(tmp_path, nam
     for place in rng.choice(len(intact), 120, replace=len(intact) < 120):
         damaged = bytearray(intact)
         damaged[place] ^= int(rng.integers(1, 256))
-        (tmp_path / "damaged").write_bytes(damaged)
+        (tmp_path / f"damaged-{name}").write_bytes(damaged)
         try:
-            read_state(tmp_path / "damaged")
+            read_state(tmp_path / f"damaged-{name}")
         except InputError as error:
             assert "\n" not in str(error)  # noqa: PT017
             refusals += 1

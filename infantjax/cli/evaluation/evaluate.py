@@ -165,7 +165,7 @@ class Evaluate(common.Command):
             groups = tables.read_subgroups(self.outcomes or self.risks, self.subgroups, scores["id"], ANY_SCORE)
             found = dataclasses.replace(found, subgroups=score.evaluate_subgroups(*given, groups, infants))
         self.drawing.draw(
-            lambda plots: {"bland_altman": plots.bland_altman(*given, infants)}, (self.risks, self.outcomes)
+            lambda plots: {"bland_altman": plots.bland_altman(*given, found.metrics)}, (self.risks, self.outcomes)
         )
         print(json.dumps(found.to_dict(), indent=2) if self.json else printable("\n".join(found.lines())))
         return 0

@@ -163,6 +163,8 @@ class Crossval(TrainCommand):
     def run(self) -> int:
         """Track the videos, if it is asked for, and cross-validate, with each seed."""
         if self.track_with is not None:
+            if self.distributed is not None:
+                raise InputError("--track-with", "is for one process", "write the keypoints by infantjax pose first")
             return self._tracked(self.track_with).run()
         if not self.seeds:
             return super().run() if self.cluster is None else common.run_together(self.cluster, self)

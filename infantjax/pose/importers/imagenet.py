@@ -116,7 +116,7 @@ def _version(path: str | Path) -> str:
         # Beside these a whole file has one kernel, that of the head.
         if set(places) <= set(state) and len(set(kernels) - set(places)) <= 1:
             with contextlib.suppress(InputError):
-                _read(backbone, path)
+                _placed(state, backbone, path)
                 return version
     raise InputError(path, "has the layers of no EfficientNet", f"known are {', '.join(VERSIONS)}")
 
@@ -159,7 +159,10 @@ def _backbones(module: nn.Module) -> list[tuple[str, Backbone]]:
 
 def _read(backbone: Backbone, path: str | Path | None) -> Variables:
     path = Path(path) if path is not None else _packaged(backbone.version)
-    state = read_state(path)
+    return _placed(read_state(path), backbone, path)
+
+
+def _placed(state: Mapping[str, Any], backbone: Backbone, path: str | Path) -> Variables:
     places = dict(_places(backbone, _naming(state, path)))
     # Layers after the last block in use are not needed.
     state = {name: values for name, values in state.items() if name in places}
