@@ -1,10 +1,14 @@
 """`infantjax simulate`, `crossval` and `train`: options and cohorts."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from infantjax import formats
 from infantjax.methods.base import Method
+from infantjax.weights import bundled
+from infantjax.weights.ensemble import load_ensemble
 
 
 def test_a_simulated_cohort_is_the_same_for_the_same_seed(run, tmp_path):
@@ -130,3 +134,18 @@ def test_networks_train_on_recordings_with_the_measured_error_of_a_tracker_too(r
     assert used.names[:2] == ("sim0000", "sim0000+error")
     assert used.groups[:4] == ("sim0000", "sim0000", "sim0001", "sim0001")
     assert 0 < np.nanstd(used.recordings[1].keypoints - used.recordings[0].keypoints) < 12
+
+
+@pytest.mark.slow
+def test_an_ensemble_of_videos_is_trained_and_keeps_their_keypoints(run, tmp_path):
+    assert (
+        run("simulate", "-n", 4, "--duration", 6, "--prevalence", 0.5, "--video", "-o", tmp_path / "made").status == 0
+    )
+    clips = tmp_path / "made" / "videos"
+    shutil.copy(tmp_path / "made" / "outcomes.csv", clips)
+    small = ("--folds", 2, "--epochs", 1, "--batch-size", 4, "--samples-per-negative", 2, "--positive-ratio", 2)
+    command = ("crossval", clips, "-o", tmp_path / "e", "--track-with", bundled.pose_path(), *small)
+    assert run(*command).status == 0
+    assert load_ensemble(tmp_path / "e").members[0].runs == 2
+    assert len(formats.read(tmp_path / "e" / "keypoints-pose" / "sim0003.csv").keypoints) == 180
+    assert "sim0003.csv: exists and is kept" in "\n".join(run(*command).err)
