@@ -18,7 +18,8 @@ COMMANDS = list(cli.COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_every_command_has_options_and_an_example_that_is_understood(run, command, monkeypatch):
+def test_help_of_every_command_has_options_and_an_example_that_is_understood(run, command, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # a command writes its options beside its results
     outcome = run(*command.split(), "--help")
     assert outcome.status == 0
     text = "\n".join(outcome.out)

@@ -103,7 +103,7 @@ def test_the_risks_of_the_comparators_are_tables_that_evaluate_reads(tmp_path):
     (first, problems), (second, _) = (read_risks(tmp_path / f"{name}.csv") for name in ("histograms-lda", "fft-pls"))
     assert (len(first), list(first.id), problems) == (12, list(second.id), [])
     unknown = run("comparators.py", *simulated, "--methods", "lda")
-    assert unknown.stderr.startswith("error: --methods: has no lda; known: st-gcn, stam, ")
+    assert unknown.stderr.startswith("error: --methods: has no lda; known: ensemble-gcn, st-gcn, ")
     table = (tmp_path / "comparators.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in table] == ["method", "histograms-lda", "fft-pls"]
 

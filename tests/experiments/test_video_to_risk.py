@@ -60,4 +60,4 @@ def test_the_tables_and_the_picture_are_written(tmp_path, capsys):
     curve = pd.read_csv(tmp_path / "video_to_risk_error.csv")
     assert curve.chain.tolist() == list(experiment.SCALES)
     assert (tmp_path / "video_to_risk.png").stat().st_size > 10_000
-    assert "smoothed, repaired" in capsys.readouterr().out
+    assert "median5, repaired" in capsys.readouterr().out
