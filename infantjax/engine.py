@@ -211,7 +211,7 @@ class Ray:
         return remote.remote(task, arguments, named, os.getcwd())
 
     def _repeated(self, begin: Callable[[], Any]) -> Any:
-        """What tasks give that are begun again after a crash."""
+        """The result of a task, which is begun again after a crash."""
         ray, crashes = self._ray, 0
         while True:
             try:

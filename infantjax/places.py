@@ -146,7 +146,7 @@ def working_copy() -> Iterator[WorkingCopy]:
         InputError: the cache cannot be written.
     """
     folder = _folder()
-    with contextlib.suppress(OSError):  # told by `locked`
+    with contextlib.suppress(OSError):  # reported by `locked`
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.ExitStack() as stack:
         for number in itertools.count():
@@ -308,7 +308,7 @@ def _identity(info: Mapping[str, Any]) -> str:
     """Version of a file of a place: its digest, or else the time."""
     names = ("ETag", "etag", "md5Hash", "LastModified", "updated", "created")
     value = next((info[name] for name in names if info.get(name)), "")
-    # Some file systems list a time as a number, and tell that of one file as a `datetime`.
+    # Some file systems list a time as a number, and give that of one file as a `datetime`.
     return f"{value.timestamp() if isinstance(value, datetime) else value} {info['size']}"
 
 

@@ -103,7 +103,7 @@ class Method(Trainable):
 
     @classmethod
     def search_problem(cls) -> "SearchProblem":
-        """What is searched: a dataclass of settings, with space and objective. Default: settings of the training."""
+        """A dataclass of settings with space and objective of a search. Default: settings of the training."""
         return cls()
 
     def with_candidate(self, choices: Mapping[str, Any]) -> Self:

@@ -1,4 +1,4 @@
-"""What methods of graph networks over windows have in common: folds, training data, networks of an ensemble."""
+"""Base of the methods with graph networks over windows: folds, training data, networks of an ensemble."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ class WindowMethod(Method):
     @property
     @abstractmethod
     def info(self) -> dict[str, Any]:
-        """What the use of an ensemble needs beside the settings."""
+        """Facts that the use of an ensemble needs beside the settings."""
 
     @classmethod
     def program(cls, ensemble: Ensemble, samples: int) -> tuple[Callable[[Any], Any], tuple[int, ...]]:

@@ -115,7 +115,7 @@ class ModelEntry:
 
     @property
     def sample(self) -> Literal["image", "clip", "window"]:
-        """What one sample is: an image, a clip of depth images, or a window of keypoints or of their features."""
+        """Kind of one sample: an image, a clip of depth images, or a window of keypoints or of their features."""
         return "image" if self.normalization else "clip" if self.task == "depth-pose" else "window"
 
     @property

@@ -1,7 +1,7 @@
 """Errors of a tracker: measured where the truth is known, and added to exact keypoints so that networks learn them.
 
 A tracker's error reads as movement. Networks that were trained on exact keypoints take it for that; trained with the
-error, by joint and over time as the tracker makes it, they learn to tell both apart. Our choice, not
+error, by joint and over time as the tracker makes it, they learn to separate both. Our choice, not
 validated on infants.
 """
 

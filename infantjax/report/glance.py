@@ -81,7 +81,7 @@ class Glance:
 
     @property
     def _course(self) -> tuple[str, str, str]:
-        """What the visits of one course share."""
+        """Infant, method, and name of the metadata that order the visits: the same for all visits of a course."""
         return self.infant, self.row.method, self.visit[0]
 
     @property

@@ -166,7 +166,7 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """What a template shows of a value."""
+    """A value as a template shows it."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", value) if is_text else value
 

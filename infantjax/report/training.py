@@ -86,7 +86,7 @@ def _discrimination(risks: np.ndarray, labels: np.ndarray) -> list[Section]:
 
 
 def _shares(label: str, x_label: str, y_label: str, diagonal: str, found: Series) -> Chart:
-    """What was found beside the diagonal, over two axes from 0 to 1."""
+    """Found values beside the diagonal, over two axes from 0 to 1."""
     series = (Series(diagonal, (0, 1), (0, 1), "reference"), found)
     return Chart(label, x_label, y_label, series, (0, 1), square=True)
 

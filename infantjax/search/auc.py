@@ -67,7 +67,7 @@ class TrainingObjective(ABC):
 
     @abstractmethod
     def setup(self, choices: Choices) -> TrainingSetup:
-        """What a candidate trains.
+        """The training of a candidate.
 
         Raises:
             ValueError: it cannot be trained.

@@ -263,7 +263,7 @@ def _plain(tree: Any, storages: Storages) -> Any:
 def _read_torch(
     path: Path, unpickler: type[_StateUnpickler], convert: Callable[[Any, Storages], dict[str, Any]]
 ) -> dict[str, Any]:
-    """What a file of PyTorch holds, new or old, converted while it is open."""
+    """The content of a file of PyTorch, new or old, converted while it is open."""
     if zipfile.is_zipfile(path):
         with open_archive(path) as archive:
             return convert(*_open_torch_zip(path, archive, unpickler))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LogOptions:
-    """What is written while a network trains."""
+    """Files that are written while a network trains."""
 
     save_every: int = 1
     """Epochs between checkpoints."""

@@ -7,7 +7,7 @@ from infantjax.recording.augmentation_config import Augmentation
 from infantjax.settings import Count, Momentum, Positive, Precision, Seed, Share, check_fields
 
 Feature = Literal["position", "velocity", "bone"]
-"""What an input branch of a graph network reads."""
+"""Input of one branch of a graph network."""
 FEATURES: tuple[Feature, ...] = get_args(Feature)
 
 

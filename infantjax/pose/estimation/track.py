@@ -15,7 +15,7 @@ from infantjax.progress import LOGGER
 from infantjax.video.frames import GAP_SECONDS
 
 UNSEEN_SECONDS = 10.0
-"""Seconds after which keypoints that were never seen are told."""
+"""Seconds after which keypoints that were never seen are reported."""
 CHUNK = 256
 """Frames between two writes of finished keypoints."""
 
@@ -116,15 +116,15 @@ def tell_unseen(parts: Iterator[Track], name: str, joints: Sequence[str], min_co
         joints: names of the keypoints.
         min_confidence: of a point that is seen.
     """
-    seen, last, told = np.zeros(len(joints), bool), 0.0, False
+    seen, last, reported = np.zeros(len(joints), bool), 0.0, False
     for part in parts:
         yield part
-        if not told:
+        if not reported:
             seen |= ((part.confidence >= min_confidence) & np.isfinite(part.positions).all(-1)).any(0)
             last = float(part.times[-1])
-            if told := last >= UNSEEN_SECONDS:
+            if reported := last >= UNSEEN_SECONDS:
                 _warn_unseen(name, joints, seen, last)
-    if not told and last > 0:
+    if not reported and last > 0:
         _warn_unseen(name, joints, seen, last)
 
 

@@ -181,7 +181,7 @@ class Tracker:
         return canonical_json([digests, repr(frames.fps), self.network.digest, self.network.name, config, __version__])
 
     def parts(self, frames: Frames, finished: Sequence[Track] = ()) -> Iterator[Track]:
-        """Keypoints of some frames after the others, as soon as they are computed; those never seen are told.
+        """Keypoints of some frames after the others, as soon as they are computed; those never seen are reported.
 
         Args:
             frames: the source.
@@ -191,7 +191,7 @@ class Tracker:
             InputError: the source cannot be decoded, or stops giving frames.
         """
         computed = self._follow(frames, finished) if self.config.follow else self._compute(frames, finished)
-        if finished:  # the interrupted call told it
+        if finished:  # the interrupted call reported it
             return computed
         return track.tell_unseen(computed, frames.path.name, self.network.skeleton.joints, self.config.min_confidence)
 
