@@ -32,12 +32,14 @@ from support import exit_status
 
 from infantjax import cli
 from infantjax.errors import InputError
+from infantjax.evaluation.comparison import delong
 from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.evaluation.intervals import UNDEFINED, Estimate, bootstrap_mean
 from infantjax.files import write_atomically
 from infantjax.formats.cohort import TRUTH, read_cohort
 from infantjax.formats.outcomes import read_seconds
 from infantjax.methods.baby_moves.method import BabyMoves
+from infantjax.methods.ensemble_gcn.config import FEATURES
 from infantjax.methods.sma_cnn.evaluation import subject_errors
 from infantjax.methods.sma_cnn.method import SmaCnn
 from infantjax.skeletons import BABY_MOVES_18
@@ -49,20 +51,35 @@ COHORTS = {
     "other": "-n 60 --method mam --prevalence 0.4 --first 2000",
     "baby-moves": "-n 60 --method baby-moves --prevalence 0.3 --duration 180",
     "sma-cnn": "-n 40 --method sma-cnn",
+    "ensemble-gcn": "-n 60 --prevalence 0.4 --duration 20",
 }
 """Words of `infantjax simulate`; of the infants of `annotated` MAM reads every second, those of `other` test it."""
+GRAPH = (
+    "--model kbest-gcn-5 --folds 3 --epochs 6 --batch-size 16 --learning-rate 0.01 --training.samples-per-negative 4"
+    " --training.positive-ratio 2"
+)
+CLIPS = (
+    "--repeats 6 --shares 0.15 0.3 --epochs 600 --warm-up 400 --learning-rate 0.01 --training.decay 0"
+    " --network.dropout 0 --curves 0"
+)
 SETTINGS = {
+    "ensemble-gcn:all inputs": GRAPH,
+    **{f"ensemble-gcn:without {name}": f"{GRAPH} --without {name}" for name in FEATURES},
     "mam:published": "--network.width 32 --network.blocks 1 --network.hidden 64 --network.token 24 --training.clips 24"
     " --training.instances 6 --training.pretraining 40 --training.joint 15 --training.half-cycle 100",
-    "baby-moves:faster": "--repeats 10 --epochs 40 --warm-up 10 --patience 20 --learning-rate 0.02"
+    "baby-moves:no metadata": CLIPS,
+    "baby-moves:age": f"{CLIPS} --network.metadata --network.entries age",
+    "baby-moves:cohort": f"{CLIPS} --network.metadata --network.entries cohort",
+    "baby-moves:age and cohort": f"{CLIPS} --network.metadata",
+    "baby-moves:published dropout": "--repeats 10 --epochs 40 --warm-up 10 --patience 20 --learning-rate 0.02"
     " --training.decay 0.0005",
-    "baby-moves:longer": "--repeats 4 --shares 0.15 0.3 --epochs 120 --warm-up 80 --patience 50 --learning-rate 0.05"
-    " --training.decay 0.0001 --curves 0",
     "sma-cnn:published": "--features 8 8 8 16 --batch-size 32 --iterations 200 --decay 0.1",
     "sma-cnn:normalized": "--features 8 8 8 16 --batch-size 32 --iterations 200 --decay 0.001 --learning-rate 0.01"
     " --normalize",
 }
 """Words of `infantjax crossval`."""
+WHOLE = {"ensemble-gcn": "all inputs", "baby-moves": "no metadata"}
+"""The setting of a method that its variants are compared with on the same infants."""
 
 
 Metric = tuple[str, Estimate, str, float]
@@ -81,16 +98,32 @@ def main(output: Annotated[Path, tyro.conf.arg(aliases=["-o"])], only: tuple[str
     rows = []
     for name in only:
         method, setting = name.split(":")
-        folder, words = output / name.replace(":", "-"), SETTINGS[name]
+        folder, words = folder_of(output, name), SETTINGS[name]
         cohort = simulated(output, method)
         others = f"--annotated {simulated(output, 'annotated')}" if method == "mam" else ""
         seconds = run(f"crossval {cohort} --method {method} -o {folder} {words} {others}", folder)
         given = {"method": method, "setting": setting, "cohort": COHORTS[method], "training": words}
-        for metric, estimate, reference, value in evaluate(method, cohort, folder):
+        whole = WHOLE.get(method, setting)
+        metrics = list(evaluate(method, cohort, folder))
+        if setting != whole and (other := folder_of(output, f"{method}:{whole}")).is_dir():
+            metrics.append((f"AUC above that of {whole}", difference(folder, other), whole, 0))
+        for metric, estimate, reference, value in metrics:
             compared = {"reference": reference, "reference_value": value, "seconds": seconds}
             rows.append(given | {"metric": metric} | estimate._asdict() | compared)
     write_atomically(output / "methods_learn.csv", pd.DataFrame(rows).to_csv(index=False, float_format="%.4g"))
     print((output / "methods_learn.csv").read_text("utf-8"))
+
+
+def folder_of(output: Path, name: str) -> Path:
+    """The folder of a training."""
+    return output / name.replace(":", "-").replace(" ", "-")
+
+
+def difference(folder: Path, other: Path) -> Estimate:
+    """AUC of a training less that of another one, of the infants that both held out, by DeLong's paired test."""
+    tables = [pd.read_csv(of / OUT_OF_FOLD, index_col="id").dropna() for of in (folder, other)]
+    both = tables[0].join(tables[1].value, rsuffix="_other", how="inner")
+    return Estimate(*delong(both.value, both.value_other, both.outcome)[:3])
 
 
 def simulated(output: Path, name: str) -> Path:
