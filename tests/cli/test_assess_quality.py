@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from infantjax import formats as readers
+from infantjax.evaluation.risk_calibration import RiskCalibration
 from infantjax.recording.recording import Recording
 from infantjax.report import schema
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import COCO_17
+from infantjax.weights.ensemble import load_ensemble, save_ensemble
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +174,23 @@ def test_points_that_are_approximated_are_told_once_for_all_and_drawn_hollow(run
     assert listed not in "".join(outcome.out)
     assert "".join(outcome.err).count(listed) == 1
     assert f"note: 2 of 2 recordings: {listed}" in "".join(outcome.err)
+
+
+def test_the_meaning_of_risks_is_said_once_and_of_how_many(run, clean, spoil, ensemble_folder, tmp_path):
+    ensemble = load_ensemble(ensemble_folder)
+    outcomes = [0, 1] * 20
+    fitted = RiskCalibration.fit(
+        [0.3 + 0.2 * y + 0.3 * (i % 5 == 0) for i, y in enumerate(outcomes)],
+        outcomes,
+        list(map(str, range(40))),
+        [0, 0, 1, 1] * 10,
+    )
+    calibrated = replace(ensemble, info=replace(ensemble.info, calibration=fitted.to_dict()))
+    save_ensemble(calibrated, tmp_path / "ensemble")
+    readers.write(clean, tmp_path / "clean.npz")
+    files = (tmp_path / "clean.npz", spoil(frozen))
+    err = run("assess", *files, "-o", tmp_path / "out", "--ensemble", tmp_path / "ensemble", "--force").err
+    doubtful = ["tracking is doubtful" in line for line in err if "1 of 2 recordings: " in line]
+    assert sorted(doubtful) == [False, True]
+    alone = run("assess", files[0], "-o", tmp_path / "alone", "--ensemble", tmp_path / "ensemble").err
+    assert sum("The calibrated risk" in line and "recordings: " not in line for line in alone) == 1

@@ -154,7 +154,9 @@ class Assess(common.Command):
             print(one_line(row.file) + printable(f"  {replace(row, message=message)}"))
         common.note((f"{count} of {len(rows)} recordings: {part}" for part, count in repeated.items()), always=True)
         common.note_noise(row.noise for row in rows)
-        common.note(dict.fromkeys(row.calibration for row in rows if row.calibration), always=True)
+        meanings = Counter(row.calibration for row in rows if row.calibration)
+        of = {meaning: f"{count} of {len(rows)} recordings: " for meaning, count in meanings.items()}
+        common.note((meaning if len(of) == 1 else of[meaning] + meaning for meaning in of), always=True)
         if statement := bundled.statement_of(assessor.ensemble):
             common.note([statement], always=True)
         if failed:
