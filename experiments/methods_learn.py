@@ -49,13 +49,13 @@ COHORTS = {
     "mam": "-n 80 --method mam --prevalence 0.3",
     "annotated": "-n 40 --method mam --prevalence 0.5 --first 1000",
     "other": "-n 60 --method mam --prevalence 0.4 --first 2000",
-    "baby-moves": "-n 60 --method baby-moves --prevalence 0.3 --duration 180",
-    "sma-cnn": "-n 40 --method sma-cnn",
-    "ensemble-gcn": "-n 60 --prevalence 0.4 --duration 20",
+    "baby-moves": "-n 120 --method baby-moves --prevalence 0.3 --duration 180",
+    "sma-cnn": "-n 120 --method sma-cnn",
+    "ensemble-gcn": "-n 84 --prevalence 0.4 --duration 60",
 }
 """Words of `infantjax simulate`; of the infants of `annotated` MAM reads every second, those of `other` test it."""
 GRAPH = (
-    "--model kbest-gcn-5 --folds 3 --epochs 6 --batch-size 16 --learning-rate 0.01 --training.samples-per-negative 4"
+    "--folds 3 --epochs 6 --batch-size 16 --learning-rate 0.01 --training.samples-per-negative 6"
     " --training.positive-ratio 2"
 )
 CLIPS = (
@@ -128,7 +128,7 @@ def difference(folder: Path, other: Path) -> Estimate:
 
 def simulated(output: Path, name: str) -> Path:
     """The folder of a cohort, made once."""
-    folder = output / f"{name}-cohort"
+    folder = output / "cohorts" / name
     run(f"simulate {COHORTS[name]} -o {folder}", folder)
     return folder
 

@@ -9,9 +9,10 @@ from infantjax.methods import registry
 DEFAULT = registry.DEFAULT
 
 if TYPE_CHECKING:
-    MethodName = str
+    MethodName = TrainedName = str
 else:
     MethodName = Literal[tuple(registry.names("keypoints"))]
+    TrainedName = Literal[tuple(registry.names())]
 
 
 def value_of(option: str, arguments: Sequence[str]) -> str | None:

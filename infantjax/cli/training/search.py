@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
 from tyro.conf import Fixed, Positional, Suppress, UseAppendAction, arg
 
 from infantjax.cli.options import common
-from infantjax.cli.options.methods import DEFAULT, MethodName, value_of
+from infantjax.cli.options.methods import DEFAULT, TrainedName, value_of
 from infantjax.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -68,11 +68,12 @@ class CohortObjective:
         """
         made, _ = _read_once(*self.source)
         if made.description != self.description:
-            raise InputError(self.source[2], "is another cohort on another machine", "share one folder")
+            raise InputError(self.source[3], "is another cohort on another machine", "share one folder")
         return made.on_device(number)
 
 
 def _read(
+    method: str,
     problem: Any,
     files: common.ScreenedOptions,
     cohort: Path,
@@ -80,11 +81,16 @@ def _read(
     stratify: tuple[str, ...],
     strict: bool,
 ) -> tuple[Any, dict[str, Any]]:
-    """The objective of a problem on a cohort, and the quality of its recordings."""
+    """The objective of a method's problem on a cohort, and the quality of its recordings."""
     from infantjax.cache import shorten_compilation
     from infantjax.formats.cohort import read_annotated
+    from infantjax.methods import registry
 
     shorten_compilation()
+    if method in registry.names("depth images"):
+        from infantjax.pose.annotations import read_annotations
+
+        return problem.objective(read_annotations(cohort, problem.skeleton), stratify, strict), {}
     read, quality = files.read_screened(cohort, getattr(problem, "score_range", None))
     given = {} if annotated is None else {"annotated": read_annotated(annotated, fps=files.fps, format=files.format)}
     return problem.objective(read, stratify, strict, **given), quality
@@ -99,7 +105,7 @@ class Search(common.Command):
 
     Of `ensemble-gcn` and `cp-gcn-29` the architecture is searched. Of other methods the rate, the decay, the batch and
     more are, around the given settings: a candidate is a cross-validation, its value the AUC of held-out infants, or
-    minus the mean error of their scores (our choice).
+    minus the mean error of their scores or limbs (our choice).
 
     The same command continues after an interruption. Show results by `search status`, `search best`, `search export`
     and `search analyze`.
@@ -110,8 +116,8 @@ class Search(common.Command):
     """
 
     cohort: Positional[Path]
-    """Folder of keypoint files with their outcomes.csv."""
-    method: MethodName = DEFAULT
+    """Folder of keypoint files with their outcomes.csv; for `asy-regression`, annotated depth images."""
+    method: TrainedName = DEFAULT
     """Method to search for; the settings below depend on it."""
     problem: Any = None
     where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
@@ -151,7 +157,7 @@ class Search(common.Command):
         from infantjax.methods import registry
 
         name = value_of("--method", arguments)
-        kind = registry.get(name if name in registry.names("keypoints") else DEFAULT)
+        kind = registry.get(name if name in registry.names() else DEFAULT)
         problem = kind.search_problem()
         if hasattr(problem, "threshold"):  # that of decisions, which no value of a search depends on
             kept: Any = get_type_hints(kind, include_extras=True)["threshold"]
@@ -180,7 +186,7 @@ class Search(common.Command):
             space = self.problem.space if self.space is None else read_space(self.space, self.problem.space)
             common.say(f"{space.size:,} candidates")
             engine = self._engine()
-            source = self.problem, self.files, self.cohort, self.annotated, self.stratify, self.strict
+            source = self.method, self.problem, self.files, self.cohort, self.annotated, self.stratify, self.strict
             objective, quality = _read(*source)
             if self.cluster is not None:
                 objective = CohortObjective(source, objective.description)

@@ -53,6 +53,7 @@ from infantjax.training.state import StackResult
 from infantjax.weights.ensemble import Ensemble, Member
 
 if TYPE_CHECKING:
+    from infantjax.methods.asy_regression.objective import DepthObjective
     from infantjax.methods.asy_regression.tracker import DepthTracker
 
 UNIT = f"pixels of {WIDTH} x {HEIGHT}"
@@ -92,6 +93,7 @@ class AsyRegression(Method):
     fidelity = "published"
     skeleton = "babypose-12"
     shard_batches = True
+    searched = ("detection.learning_rate", "regression.learning_rate", "regression.batch_size")
 
     model: Literal["asy-regression", "babypose-regression"] = "asy-regression"
     split: Literal["infant", "time"] = "infant"
@@ -186,6 +188,15 @@ class AsyRegression(Method):
         return train_inputs(self, inputs, directory, options).ensemble  # type: ignore[arg-type]  # no recordings
 
     train = crossval  # type: ignore[assignment]  # one split is all there is
+
+    def objective(  # type: ignore[override]
+        self, cohort: Annotations, stratify: Sequence[str] = (), strict: bool = False
+    ) -> "DepthObjective":
+        """Minus the mean error of the limbs; a candidate trains both networks. Errors as of `crossval`."""
+        from infantjax.methods.asy_regression.objective import DepthObjective
+
+        frames = read_frames(cohort, self.height, self.width)
+        return DepthObjective(self, TrainInputs(frames, [], self.splits(frames, stratify)))
 
     def pretrain(self, inputs: TrainInputs, directory: Path, options: TrainOptions | None) -> TrainInputs:
         """Train the detection network; `prepared` are the data with it, and how its training ended, in words."""

@@ -101,6 +101,18 @@ def test_networks_are_trained_continued_used_and_measured(cohort, tmp_path, caps
 
 
 @pytest.mark.slow
+def test_a_search_trains_both_networks_of_a_candidate(cohort, tmp_path, capsys):
+    search = ("search", cohort, "-o", tmp_path / "s", "--method", "asy-regression", *SMALL, "--strategy", "random")
+    epochs = ("--detection.epochs", 1, "--regression.epochs", 1)
+    assert run(*search, *epochs, "--trials", 1, "--quiet") == 0
+    capsys.readouterr()
+    assert run("search", "best", "-o", tmp_path / "s", "--json") == 0
+    (best,) = json.loads(capsys.readouterr().out)
+    assert set(best["choices"]) == {"detection.learning_rate", "regression.learning_rate", "regression.batch_size"}
+    assert -200 < best["value"] < 0  # minus pixels
+
+
+@pytest.mark.slow
 def test_later_frames_of_the_same_infants_test_as_published(cohort, tmp_path, capsys):
     options = (*SMALL, "--split", "time", "--model", "babypose-regression", "--quiet")
     assert run("train", "depth", cohort, "-o", tmp_path / "n", *options, "--epochs", 1) == 2
