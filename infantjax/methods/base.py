@@ -91,8 +91,6 @@ class Method(Trainable):
         import jax.numpy as jnp
 
         method = cls.from_ensemble(ensemble)
-        if getattr(getattr(method, "network", None), "metadata", False):
-            raise ValueError(f"{cls.name} with metadata reads more than one array")
         module, variables = method.build(), jax.tree.map(jnp.asarray, ensemble.variables)
 
         def outputs(x: Any) -> Any:

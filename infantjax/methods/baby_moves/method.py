@@ -1,7 +1,7 @@
 """Baby Moves (Passmore et al.): a calibrated risk of abnormal or absent fidgety movements, from phone videos."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -239,6 +239,13 @@ class BabyMoves(Method):
             return platt_reference(scores, labels)
         except ValueError:
             return platt(scores, labels, balanced=True)
+
+    @classmethod
+    def program(cls, ensemble: Ensemble, samples: int) -> tuple[Callable[[Any], Any], tuple[int, ...]]:
+        """Of clips; networks that also read age and cohort raise a `ValueError`."""
+        if cls.from_ensemble(ensemble).network.metadata:
+            raise ValueError(f"{cls.name} with metadata reads more than one array")
+        return super().program(ensemble, samples)
 
     @classmethod
     def simulate(

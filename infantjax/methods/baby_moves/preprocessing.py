@@ -145,7 +145,8 @@ def prepare(recording: Recording, image: Image | tuple[float, float], settings: 
     if not enough(share, settings):
         raise InputError(
             recording.name,
-            f"only {share:.1%} of its points are seen, fewer than {settings.min_share:.0%}",
+            f"only {share:.1%} of its {len(shares)} points are seen, {(shares == 0).sum()} of them never, fewer than "
+            f"{settings.min_share:.0%}",
             "it would have been excluded from the published study",
         )
     _require_torso(keypoints, recording.name)

@@ -235,7 +235,7 @@ def without(*joints):
     [
         (body(100), "has 100 frames, fewer than a clip's 128"),
         (without("left_hip"), 'joint "left_hip" is never seen'),
-        (np.full((150, 18, 2), NAN), r"only 0.0% of its points are seen, fewer than 70%"),
+        (np.full((150, 18, 2), NAN), r"only 0.0% of its 18 points are seen, 18 of them never, fewer than 70%"),
     ],
 )
 def test_a_recording_that_cannot_be_used_is_refused_in_one_line(keypoints, message):
