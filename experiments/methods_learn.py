@@ -59,14 +59,18 @@ GRAPH = (
     " --training.positive-ratio 2"
 )
 CLIPS = (
-    "--repeats 6 --shares 0.15 0.3 --epochs 600 --warm-up 400 --learning-rate 0.01 --training.decay 0"
+    "--repeats 4 --shares 0.15 0.3 --epochs 600 --warm-up 400 --learning-rate 0.01 --training.decay 0"
     " --network.dropout 0 --curves 0"
+)
+BAGS = (
+    "--network.width 32 --network.blocks 1 --network.hidden 64 --network.token 24 --training.clips 24"
+    " --training.instances 6 --training.pretraining 40 --training.joint 30 --training.half-cycle 100"
 )
 SETTINGS = {
     "ensemble-gcn:all inputs": GRAPH,
     **{f"ensemble-gcn:without {name}": f"{GRAPH} --without {name}" for name in FEATURES},
-    "mam:published": "--network.width 32 --network.blocks 1 --network.hidden 64 --network.token 24 --training.clips 24"
-    " --training.instances 6 --training.pretraining 40 --training.joint 15 --training.half-cycle 100",
+    "mam:mean of squares": BAGS,
+    "mam:sum of squares": f"{BAGS} --training.squares sum",
     "baby-moves:no metadata": CLIPS,
     "baby-moves:age": f"{CLIPS} --network.metadata --network.entries age",
     "baby-moves:cohort": f"{CLIPS} --network.metadata --network.entries cohort",

@@ -74,12 +74,12 @@ def presence(p: Float[Array, "video instance"], risk: Array, share: float = 0.1)
 
 
 def closeness(
-    z: Float[Array, "*n width"], p: Float[Array, "*n"], centers: Float[Array, "2 width"], squares: Squares = "sum"
+    z: Float[Array, "*n width"], p: Float[Array, "*n"], centers: Float[Array, "2 width"], squares: Squares = "mean"
 ) -> Float[Array, ""]:
     """Mean of `p |z - c_F|^2 + (1 - p) |z - c_N|^2`; published is its purpose, the formula is our choice.
 
-    Embeddings are normalized, so their entries are about 1: the mean of squares is about as large as the other losses,
-    their sum the width times as large.
+    Embeddings are normalized, so their entries are about 1: the mean of squares is about as large as the other losses.
+    Their sum is the width times as large: it draws all embeddings together, so that clips are no longer told apart.
 
     Args:
         z: embeddings of instances.
@@ -165,7 +165,7 @@ class TrainingConfig:
     margin: NonNegative = 0.4
     center_rate: Annotated[float, Range(above=0, at_most=1)] = 0.1
     fidgety_share: Annotated[float, Range(above=0, at_most=1)] = 0.1
-    squares: Squares = "sum"
+    squares: Squares = "mean"
     clip_weight: NonNegative = 1.0
     triplet_weight: NonNegative = 1.0
     bag_weight: NonNegative = 1.0
