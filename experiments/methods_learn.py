@@ -126,8 +126,8 @@ def folder_of(output: Path, name: str) -> Path:
 def difference(folder: Path, other: Path) -> Estimate:
     """AUC of a training less that of another one, of the infants that both held out, by DeLong's paired test."""
     tables = [pd.read_csv(of / OUT_OF_FOLD, index_col="id").dropna() for of in (folder, other)]
-    both = tables[0].join(tables[1].value, rsuffix="_other", how="inner")
-    return Estimate(*delong(both.value, both.value_other, both.outcome)[:3])
+    both = tables[0].join(tables[1].value.rename("other"), how="inner")
+    return Estimate(*delong(both.value, both.other, both.outcome)[:3])
 
 
 def simulated(output: Path, name: str) -> Path:
