@@ -82,7 +82,7 @@ SETTINGS = {
     " --normalize",
 }
 """Words of `infantjax crossval`."""
-WHOLE = {"ensemble-gcn": "all inputs", "baby-moves": "no metadata"}
+WHOLE = {"ensemble-gcn": "all inputs", "mam": "mean of squares", "baby-moves": "no metadata"}
 """The setting of a method that its variants are compared with on the same infants."""
 
 

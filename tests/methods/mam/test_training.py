@@ -120,7 +120,9 @@ def test_held_out_videos_are_judged_by_all_of_their_instances(result, data):
 @pytest.mark.slow
 def test_every_parameter_was_trained_and_info_is_standardized_by_the_training_videos(result, data):
     for path, leaf in jax.tree_util.tree_leaves_with_path(result.variables["params"]):
-        assert not np.allclose(leaf[0], leaf[1]), jax.tree_util.keystr(path)
+        name = jax.tree_util.keystr(path)
+        # A softmax over instances does not depend on what is added to each score, so its bias has no gradient.
+        assert not np.allclose(leaf[0], leaf[1]) or name == "['instance_attention']['score']['bias']", name
     rows = data.info[list(FOLDS[1].train)]
     np.testing.assert_allclose(result.variables["standard"]["mean"][1], rows.mean(0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(result.variables["standard"]["deviation"][1], rows.std(0), rtol=1e-4)
