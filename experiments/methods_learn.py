@@ -50,7 +50,7 @@ COHORTS = {
     "annotated": "-n 40 --method mam --prevalence 0.5 --first 1000",
     "other": "-n 60 --method mam --prevalence 0.4 --first 2000",
     "baby-moves": "-n 120 --method baby-moves --prevalence 0.3 --duration 180",
-    "sma-cnn": "-n 120 --method sma-cnn",
+    "sma-cnn": "-n 60 --method sma-cnn",
     "ensemble-gcn": "-n 84 --prevalence 0.4 --duration 60",
 }
 """Words of `infantjax simulate`; of the infants of `annotated` MAM reads every second, those of `other` test it."""
@@ -77,8 +77,8 @@ SETTINGS = {
     "baby-moves:age and cohort": f"{CLIPS} --network.metadata",
     "baby-moves:published dropout": "--repeats 10 --epochs 40 --warm-up 10 --patience 20 --learning-rate 0.02"
     " --training.decay 0.0005",
-    "sma-cnn:published": "--features 8 8 8 16 --batch-size 32 --iterations 200 --decay 0.1",
-    "sma-cnn:normalized": "--features 8 8 8 16 --batch-size 32 --iterations 200 --decay 0.001 --learning-rate 0.01"
+    "sma-cnn:published": "--features 8 8 8 16 --batch-size 32 --iterations 1000 --decay 0.1",
+    "sma-cnn:normalized": "--features 8 8 8 16 --batch-size 32 --iterations 1000 --decay 0.001 --learning-rate 0.01"
     " --normalize",
 }
 """Words of `infantjax crossval`."""
