@@ -1,20 +1,20 @@
 r"""The bundled demonstration ensemble: two small published architectures x 7 folds, on simulated infants.
 
-    python experiments/demonstration_ensemble.py -o runs/exact
-    python experiments/demonstration_ensemble.py -o runs/demo --start runs/exact/ensemble --errors runs/errors \
-        --seed 11 --training.epochs 3 --training.samples-per-negative 3
+    python experiments/demonstration_ensemble.py -o runs/demo
 
-The first command trains on keypoints as the simulator gives them. The second goes on with other infants, whose
-keypoints also come with the measured errors of the bundled pose network: it films and tracks infants where the folder
-`errors` holds none. Both write the files of the package: the ensemble, the recording of `infantjax demo`, and the AUC
-on held-out simulated infants with its interval, which is part of the ensemble's statement. Networks and training are
-the published ones (Groos et al., Paper III) but for the options: fewer samples and epochs and a larger step, so that
-two CPU cores need about an hour instead of days, and weights rounded to float16. The threshold is that of the
-out-of-fold risks. The AUC is that of simulated movement patterns. It says nothing about infants.
+`demonstration_ensemble.toml` has the settings of its two trainings. The first one reads keypoints as the simulator
+gives them. The second goes on with other infants, whose keypoints also come with the measured errors of the bundled
+pose network: it films and tracks infants where the folder `errors` of the output holds none. Each writes the files of
+the package: the ensemble, the recording of `infantjax demo`, and the AUC on held-out simulated infants with its
+interval, which is part of the ensemble's statement. Networks and training are the published ones (Groos et al., Paper
+III) but for the settings: fewer samples and epochs and a larger step, so that two CPU cores need about an hour instead
+of days, and weights rounded to float16. The threshold is that of the out-of-fold risks. The AUC is that of simulated
+movement patterns. It says nothing about infants.
 """
 
 import dataclasses
 import sys
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -38,12 +38,14 @@ from infantjax.recording.preprocessing import REFERENCE
 from infantjax.recording.quality import moments
 from infantjax.recording.recording import Recording
 from infantjax.recording.tracker_error import measure_error, with_tracker_error
+from infantjax.settings import from_settings
 from infantjax.simulation import InfantConfig, simulate, simulate_cohort, to_csv
 from infantjax.training.cohorts.fine_tuning import Start
 from infantjax.training.cohorts.out_of_fold import HeldOut, calibrate, threshold_of
 from infantjax.training.loop import TrainOptions
 from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, load_ensemble, save_ensemble
 
+TRAININGS = Path(__file__).with_suffix(".toml")
 CAVEAT = (
     "Demonstration only: these weights were trained on simulated movement and never validated on infants. "
     "The risk means nothing for a real infant."
@@ -52,31 +54,29 @@ CAVEAT = (
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that the result depends on.
+    """Everything that one training depends on.
 
     Attributes:
-        output: folder for the files.
         models: architectures.
         infants: simulated infants for training.
         held_out: simulated infants for the final AUC, of another seed.
         duration: seconds of each training recording.
         prevalence: fraction of infants with absent fidgety movements.
         seed: of the training cohort; the held-out cohort has the next.
-        start: ensemble of other infants to start from.
-        errors: folder of measured errors of a tracker; the networks also train on the recordings with them.
-        filmed: infants that are filmed and tracked where that folder holds no errors.
+        start: name of the training whose ensemble this one starts from; none if empty.
+        errors: also train on the recordings with measured errors of the bundled pose network.
+        filmed: infants that are filmed and tracked to measure these.
         training: differs from the published training.
     """
 
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     models: tuple[str, ...] = ("kbest-gcn-2", "kbest-gcn-5")
     infants: int = 84
     held_out: int = 80
     duration: float = 60.0
     prevalence: float = 0.35
     seed: int = 1
-    start: Path | None = None
-    errors: Path | None = None
+    start: str = ""
+    errors: bool = False
     filmed: int = 16
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
@@ -85,24 +85,38 @@ class Options:
     )
 
 
-def main(options: Options) -> None:
+def main(
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    config: Path = TRAININGS,
+) -> None:
+    """Make each ensemble of a file, one after the other.
+
+    Args:
+        output: folder for the files, a folder for each training.
+        config: file with the settings of each training by its name.
+    """
+    for name, values in tomllib.loads(config.read_text("utf-8")).items():
+        make(output, name, from_settings(Options, values, f"{name}."))
+
+
+def make(output: Path, name: str, options: Options) -> None:
     """Simulate, train, evaluate on held-out infants, calibrate, save."""
-    options.output.mkdir(parents=True, exist_ok=True)
+    folder = output / name
+    folder.mkdir(parents=True, exist_ok=True)
     demo = simulate((3, 0), InfantConfig(fidgety=0.6))
-    write_atomically(options.output / "demo_infant.csv", to_csv(demo))
-    cohort = training_cohort(options)
+    write_atomically(folder / "demo_infant.csv", to_csv(demo))
+    cohort = training_cohort(output / "errors", options)
     training = dataclasses.replace(options.training, seed=options.seed)
-    start = None if options.start is None else Start(load_ensemble(options.start))
+    start = Start(load_ensemble(output / options.start / "ensemble")) if options.start else None
     members: list[Member] = []
     records = []
-    for name in options.models:
-        method = EnsembleGCN(model=name, overrides={"lean": True}, training=training)
-        found = method.crossval(cohort, options.output / "training" / name, TrainOptions(quiet=False), start=start)
+    for model in options.models:
+        method = EnsembleGCN(model=model, overrides={"lean": True}, training=training)
+        found = method.crossval(cohort, folder / "training" / model, TrainOptions(quiet=False), start=start)
         members += found.members
-        records.append({"model": name, "metrics": found.info.training["metrics"]})
-    given = {k: v for k, v in dataclasses.asdict(options).items() if k not in ("output", "start", "errors")}
-    given |= {"start": None if start is None else start.ensemble.info.training["options"]}
-    given |= {"errors": options.errors is not None}
+        records.append({"model": model, "metrics": found.info.training["metrics"]})
+    given = dataclasses.asdict(options)
+    given["start"] = None if start is None else start.ensemble.info.training["options"]
     info = EnsembleInfo(
         method=EnsembleGCN.name,
         skeleton=method.skeleton,
@@ -112,20 +126,20 @@ def main(options: Options) -> None:
         training={"script": "experiments/demonstration_ensemble.py", "options": given, "members": records},
     )
     # Saved first, because the AUC is that of the rounded weights.
-    ensemble = save_ensemble(Ensemble(tuple(members), info), options.output / "ensemble", precision="float16")
+    ensemble = save_ensemble(Ensemble(tuple(members), info), folder / "ensemble", precision="float16")
     info = dataclasses.replace(info, statement=f"{CAVEAT} {held_out_statement(ensemble, options)}")
-    calibrated(Ensemble(ensemble.members, info), cohort, options)
+    calibrated(Ensemble(ensemble.members, info), cohort, options, folder / "ensemble")
     print(info.statement)
 
 
-def training_cohort(options: Options) -> Cohort:
-    """Simulated infants, with copies that have the errors of a tracker."""
+def training_cohort(folder: Path, options: Options) -> Cohort:
+    """Simulated infants, with copies that have the errors of a tracker, which are kept in a folder."""
     cohort = simulated(options.infants, options.seed, options)
-    if options.errors is None:
+    if not options.errors:
         return cohort
-    if not list(options.errors.glob("*.npz")):
-        measure_errors(options.errors, options.filmed)
-    errors = [formats.read(path) for path in sorted(options.errors.glob("*.npz"))]
+    if not list(folder.glob("*.npz")):
+        measure_errors(folder, options.filmed)
+    errors = [formats.read(path) for path in sorted(folder.glob("*.npz"))]
     return with_tracker_error(cohort, errors, options.seed)
 
 
@@ -139,7 +153,7 @@ def measure_errors(folder: Path, infants: int) -> None:
         formats.write(measure_error(found, exact), folder / f"{exact.name}.npz")
 
 
-def calibrated(ensemble: Ensemble, cohort: Cohort, options: Options) -> None:
+def calibrated(ensemble: Ensemble, cohort: Cohort, options: Options, folder: Path) -> None:
     """Save an ensemble with the risk of every training infant by the networks that did not train on it."""
     training = dataclasses.replace(options.training, seed=options.seed)
     splits = EnsembleGCN(model=options.models[0], training=training).splits(cohort)
@@ -154,7 +168,7 @@ def calibrated(ensemble: Ensemble, cohort: Cohort, options: Options) -> None:
     trained = moments(cohort.recordings).to_dict()
     threshold = round(threshold_of(cohort, held_out), 3)
     info = dataclasses.replace(ensemble.info, calibration=found.to_dict(), moments=trained, threshold=threshold)
-    save_ensemble(Ensemble(ensemble.members, info), options.output / "ensemble", precision="float16")
+    save_ensemble(Ensemble(ensemble.members, info), folder, precision="float16")
 
 
 def held_out_statement(ensemble: Ensemble, options: Options) -> str:
@@ -176,4 +190,4 @@ def simulated(number: int, seed: int, options: Options) -> Cohort:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_status(lambda: main(tyro.cli(Options, description=__doc__))))
+    sys.exit(exit_status(lambda: tyro.cli(main, description=__doc__)))
