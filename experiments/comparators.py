@@ -18,7 +18,7 @@ recordings. Optical flow and frame differencing need the videos, named as the ke
 With `--simulate` the networks are smaller and trained for a few epochs, and clips are rendered; the ensemble, with
 which the others are compared, is the bundled one, which trained on other, longer and more simulated infants (seeds 1
 and 11). Figures of simulated infants say nothing about infants. In `benchmarks/results/comparators.csv`
-rows whose interval holds 0.5 are not shown to learn; ST-GCN, STAM and catch22 were not run.
+rows whose interval holds 0.5 are not shown to learn.
 """
 
 import json
