@@ -186,9 +186,9 @@ def fit(
             of arrays with a leading sample axis.
         splits: samples to train on and to validate on: pairs of indices, as scikit-learn's splitters give them, or
             `Split`s. Or the index sets of all runs, with a leading run axis, see `state.Run`.
-        seeds: one run for each seed and split, the splits of the first seed first; a number or several. None is seed 0
-            of a `Task`, and the configured one otherwise. The key of a run depends on its seed and the number of its
-            split alone.
+        seeds: one run for each seed and split, the splits of the first seed first. A number is one seed, not how many:
+            `range(3)` gives three. None is seed 0 of a `Task`, and the configured one otherwise. The key of a run
+            depends on its seed and the number of its split alone.
         optimizer: optax transformation of the tree of parameters, in place of the task's own; masks by path or shape,
             `multi_transform`, schedules and `MultiSteps` work. `elementwise` makes simple ones compile faster.
         directory: for checkpoints, `history.csv` and logs; an interrupted training there is continued. None keeps
