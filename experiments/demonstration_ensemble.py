@@ -14,7 +14,6 @@ movement patterns. It says nothing about infants.
 
 import dataclasses
 import sys
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +27,7 @@ from video_to_risk import clip_of, tracked, video_of
 from infantjax import formats
 from infantjax.assessment import aggregation
 from infantjax.assessment.gate import UNGATED
+from infantjax.cli.config_file import read_toml
 from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
@@ -95,7 +95,7 @@ def main(
         output: folder for the files, a folder for each training.
         config: file with the settings of each training by its name.
     """
-    for name, values in tomllib.loads(config.read_text("utf-8")).items():
+    for name, values in read_toml(config).items():
         make(output, name, from_settings(Options, values, f"{name}."))
 
 

@@ -1,10 +1,9 @@
 """The demonstration ensemble: its file of trainings is what the package was made by, and makes an ensemble."""
 
-import tomllib
-
 import pytest
 from demonstration_ensemble import TRAININGS, Options, main
 
+from infantjax.cli.config_file import read_toml
 from infantjax.settings import from_settings, to_settings
 from infantjax.weights import bundled
 from infantjax.weights.ensemble import load_ensemble
@@ -36,7 +35,8 @@ samples_per_negative = 1
 
 def test_the_file_has_the_settings_that_the_bundled_ensemble_was_made_with():
     made = bundled.ensemble().info.training["options"]
-    given = {name: from_settings(Options, values) for name, values in tomllib.loads(TRAININGS.read_text()).items()}
+    given = {name: from_settings(Options, values) for name, values in read_toml(TRAININGS).items()}
+    assert (given["tracked"].start, given["tracked"].errors) == ("exact", made["errors"])
     for kept, options in ((made["start"], given["exact"]), (made, given["tracked"])):
         settings = to_settings(options)
         same = {"models", "infants", "held_out", "duration", "prevalence", "seed", "filmed"} & set(kept)
